@@ -1,0 +1,1 @@
+"""What the steps of the course are made of; each room is described in CONTRIBUTING.md."""

@@ -1,0 +1,97 @@
+"""The one on-disk form that training reads: what lies where, in which shape.
+
+    data/packed/D/
+        schema.json              Schema
+        manifest.json            {relative path: {"sha256", "size_bytes"}} of every other file
+        report.json              data report: counts, sizes, duplicates across splits, unreadable files
+        train|val|test/
+            images.npy           u8[N H W C]
+            targets.npy          i64[N] (classification) or u8[N H W] (segmentation)
+            names.json           [N] the source's name of each sample
+
+Images lie with channels last, as decoders give them: a permuted view of a gathered batch is then
+a channels_last u8[B C H W] without a copy.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regatta.errors import RegattaError
+from regatta.settings.card import ProblemName
+from regatta.settings.reading import Frozen
+
+FORMAT_VERSION = 1
+
+
+class Schema(Frozen):
+    """What a packed data set holds."""
+
+    format_version: int = FORMAT_VERSION
+    dataset: str
+    problem: ProblemName
+    classes: tuple[str, ...]
+    ignore_label: int | None
+    channels: int
+    height_px: int
+    width_px: int
+    mean: tuple[float, ...]
+    """Per channel, of the training split, in [0, 1]."""
+    std: tuple[float, ...]
+    counts: dict[str, int]
+    """Samples per split."""
+    class_counts: dict[str, tuple[int, ...]]
+    """Per split and class: samples (classification) or pixels (segmentation)."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, memory-mapped read-only."""
+
+    images: NDArray[np.uint8]
+    """u8[N H W C]"""
+    targets: NDArray[Any]
+    """i64[N] or u8[N H W]"""
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed data set: its schema, and a digest over every byte of it (through the manifest)."""
+
+    path: Path
+    digest: str
+    schema: Schema
+
+    def split(self, name: str) -> Split:
+        """Memory-mapped arrays of the split *name* (train, val or test)."""
+        import json
+
+        folder = self.path / name
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
+        names = tuple(json.loads((folder / "names.json").read_text(encoding="utf-8")))
+        return Split(images, targets, names)
+
+
+def open_packed(path: Path) -> Packed:
+    """The packed data set at *path*.
+
+    Raises:
+        RegattaError: it is not there, or was packed by another version of the format.
+    """
+    try:
+        schema = Schema.model_validate_json((path / "schema.json").read_bytes())
+        digest = hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
+    except (FileNotFoundError, ValueError):
+        raise RegattaError(
+            f"{path}: no packed data set of format {FORMAT_VERSION}; run 'dvc repro preprocess@{path.name}'"
+        ) from None
+    return Packed(path, digest, schema)

@@ -1,0 +1,1 @@
+"""params.yaml and datasets/*.yaml as frozen, typed values; unknown keys are errors."""

@@ -1,0 +1,17 @@
+"""Where Regatta keeps what belongs to this machine and not to a result."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Absolute path of the folder for work in flight, servers' databases and links.
+
+    `REGATTA_HOME` when set (an override workspace shares its parent's), else `.regatta` here.
+    """
+    return Path(os.environ.get("REGATTA_HOME", ".regatta")).absolute()
+
+
+def tracking_uri() -> str:
+    """MLflow's address: `MLFLOW_TRACKING_URI` when set, else a sqlite file under `home()`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
