@@ -1,0 +1,1 @@
+"""Training and evaluation on plain torch. Knows nothing of Ray, MLflow, Prefect or DVC."""

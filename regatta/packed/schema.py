@@ -75,8 +75,8 @@ class Packed:
         import json
 
         folder = self.path / name
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        targets = np.load(folder / "targets.npy", mmap_mode="r", allow_pickle=False)
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        targets = np.load(folder / "targets.npy", mmap_mode="c", allow_pickle=False)
         names = tuple(json.loads((folder / "names.json").read_text(encoding="utf-8")))
         return Split(images, targets, names)
 

@@ -92,6 +92,11 @@ class Recipe(Frozen):
 RECIPE_KEYS = frozenset(Recipe.model_fields)
 """Keys that `defaults` and a run may set."""
 
+HOW_NOT_WHAT = frozenset(
+    {"workers", "gpus_per_worker", "threads_per_worker", "resident_share", "checkpoint_every_s"}
+)
+"""Keys that say how a run is computed: work begun under other values of them is gone on with."""
+
 
 def layered(*layers: dict[str, Any]) -> dict[str, Any]:
     """One mapping from several; later ones win, key by key, also one level down (`augment.flip`)."""

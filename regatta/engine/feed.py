@@ -1,0 +1,93 @@
+"""Batches out of a packed split: one vectorised gather each, one batch ahead of the step."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from regatta.engine.order import Share
+from regatta.packed.schema import Split
+from regatta.problems.batch import Batch
+
+SMALL_SAMPLE_BYTES = 8192
+"""Below this, copying a batch costs less than waking the thread that would copy it ahead."""
+
+
+@dataclass
+class Feed:
+    """A split, ready to be read on *device*. `waited_s` is how long steps have waited for their data."""
+
+    images: Tensor
+    """u8[N H W C]: on the device, or a view of the memory map."""
+    targets: Tensor
+    device: torch.device
+    waited_s: float = field(default=0.0)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether a gather costs less than handing it to a thread."""
+        on_device = self.device.type != "cpu" and self.images.device == self.device
+        return on_device or self.images[:1].numel() < SMALL_SAMPLE_BYTES
+
+    def batches(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
+        """Each share with its batch, gathered while the step before it computes."""
+        if self.at_hand:
+            for share in shares:
+                start = time.perf_counter()
+                batch = self.gather(share)
+                self.waited_s += time.perf_counter() - start
+                yield share, batch
+        else:
+            yield from self._one_ahead(shares)
+
+    def _one_ahead(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
+        with ThreadPoolExecutor(1, thread_name_prefix="feed") as thread:
+            ahead: deque[tuple[Share, Future[Batch]]] = deque()
+            for share in shares:
+                ahead.append((share, thread.submit(self.gather, share)))
+                if len(ahead) > 1:
+                    yield self._arrived(*ahead.popleft())
+            while ahead:
+                yield self._arrived(*ahead.popleft())
+
+    def _arrived(self, share: Share, coming: Future[Batch]) -> tuple[Share, Batch]:
+        start = time.perf_counter()
+        batch = coming.result()
+        self.waited_s += time.perf_counter() - start
+        return share, batch
+
+    def gather(self, share: Share) -> Batch:
+        """The share's samples as u8[B C H W] (channels last in memory) on the device."""
+        ids = share.ids if self.images.device.type == "cpu" else share.ids.to(self.device)
+        images_BHWC, targets = self.images.index_select(0, ids), self.targets.index_select(0, ids)
+        return Batch(
+            images=self._moved(images_BHWC).permute(0, 3, 1, 2),
+            targets=self._moved(targets),
+            ids=share.ids,
+            valid=self._moved(share.valid),
+        )
+
+    def _moved(self, values: Tensor) -> Tensor:
+        if values.device == self.device:
+            return values
+        if self.device.type == "cuda":
+            return values.pin_memory().to(self.device, non_blocking=True)
+        return values.to(self.device)
+
+
+def feed_of(split: Split, device: torch.device, resident_share: float) -> Feed:
+    """A feed of *split* on *device*; kept there whole when it fits into *resident_share* of its memory.
+
+    On a CPU the page cache already does so.
+    """
+    images, targets = torch.from_numpy(split.images), torch.from_numpy(split.targets)
+    size_bytes = images.numel() + targets.numel() * targets.element_size()
+    if device.type == "cuda":
+        room_bytes = resident_share * torch.cuda.get_device_properties(device).total_memory
+        if size_bytes <= room_bytes:
+            images, targets = images.to(device), targets.to(device)
+    return Feed(images, targets, device)

@@ -1,0 +1,51 @@
+"""What one training run is asked to do; plain values, so that it can be sent to any worker as JSON."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regatta.engine.optimisation import balanced_weights
+from regatta.packed.schema import Schema
+from regatta.problems.problem import NO_IGNORE, Targets
+from regatta.settings.card import ProblemName
+from regatta.settings.reading import Frozen
+from regatta.settings.recipe import Recipe
+
+
+class Job(Frozen):
+    """One run, resolved. The folder must be one that every worker can reach."""
+
+    run: str
+    problem: ProblemName
+    family: str
+    options: dict[str, Any]
+    recipe: Recipe
+    data: Path
+    """The packed data set."""
+    key: str
+    folder: Path
+    """Work in flight: journal, checkpoints, weights."""
+
+
+class Outcome(Frozen):
+    """What a finished run leaves in `folder/outcome.json`, beside best.safetensors and last.safetensors."""
+
+    parameters: int
+    best_epoch: int
+    best_score: float
+    steps: int
+    train_s: float
+    samples_per_s: float
+    data_wait_share: float
+    workers: int
+    device: str
+
+
+def targets_of(schema: Schema, recipe: Recipe, device: torch.device) -> Targets:
+    """What the data set's labels mean to a loss under *recipe*."""
+    weights = None
+    if recipe.class_weights == "balanced":
+        weights = balanced_weights(schema.class_counts["train"]).to(device)
+    ignore = NO_IGNORE if schema.ignore_label is None else schema.ignore_label
+    return Targets(len(schema.classes), ignore, weights)

@@ -1,0 +1,127 @@
+"""What a training loop turns: network, optimiser, data and state, put together or resumed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from regatta.engine import checkpoint
+from regatta.engine.average import average_of
+from regatta.engine.evaluating import Examiner
+from regatta.engine.feed import Feed, feed_of
+from regatta.engine.job import Job, targets_of
+from regatta.engine.journal import Journal
+from regatta.engine.optimisation import optimiser_of
+from regatta.engine.order import steps_per_epoch
+from regatta.engine.precision import normaliser
+from regatta.engine.world import World
+from regatta.packed.schema import Packed, open_packed
+from regatta.problems import PROBLEMS
+from regatta.settings.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that one worker's loop works with."""
+
+    job: Job
+    world: World
+    network: nn.Module
+    parallel: nn.Module
+    """The network that is called in training: averages gradients over the workers."""
+    average: nn.Module | None
+    optimiser: Optimizer
+    examiner: Examiner
+    train: Feed
+    val: Feed
+    state: checkpoint.State
+    journal: Journal | None
+    """On the worker that leads."""
+    names: tuple[str, ...]
+    """The training samples' names."""
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.job.recipe
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept."""
+        return self.network if self.average is None else self.average
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(len(self.train.images), self.recipe.batch_size, self.recipe.accumulation)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.job.folder / "checkpoints"
+
+
+def assemble(job: Job, network: nn.Module, world: World) -> Parts:
+    """The parts of *job*'s loop, at the newest whole checkpoint of its folder, else at the start."""
+    packed = open_packed(job.data)
+    layout = torch.channels_last if job.recipe.channels_last else torch.contiguous_format
+    network = network.to(world.device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    average = average_of(network) if job.recipe.ema_decay else None
+    optimiser = optimiser_of(network, job.recipe)
+    state = _resumed(job, network, average, optimiser, world)
+    train = packed.split("train")
+    return Parts(
+        job=job,
+        world=world,
+        network=network,
+        parallel=world.parallel(network),
+        average=average,
+        optimiser=optimiser,
+        examiner=_examiner(job, packed, world),
+        train=feed_of(train, world.device, job.recipe.resident_share),
+        val=feed_of(packed.split("val"), world.device, job.recipe.resident_share),
+        state=state,
+        journal=Journal(job.folder / "journal.jsonl", state.journal_position) if world.leads else None,
+        names=train.names,
+    )
+
+
+def _examiner(job: Job, packed: Packed, world: World) -> Examiner:
+    schema, recipe = packed.schema, job.recipe
+    return Examiner(
+        PROBLEMS[job.problem],
+        targets_of(schema, recipe, world.device),
+        normaliser(schema.mean, schema.std, recipe.channels_last, world.device),
+        recipe,
+        world,
+    )
+
+
+def _resumed(
+    job: Job, network: nn.Module, average: nn.Module | None, optimiser: Optimizer, world: World
+) -> checkpoint.State:
+    found = checkpoint.latest(job.folder / "checkpoints")
+    if found is None:
+        return checkpoint.State()
+    state, tensors = found
+    network.load_state_dict(checkpoint.under("network", tensors))
+    if average is not None:
+        average.load_state_dict(checkpoint.under("average", tensors))
+    checkpoint.restore_optimiser(optimiser, tensors)
+    if world.leads:
+        print(f"resumed after step {state.step}", flush=True)
+    return state
+
+
+def save_checkpoint(parts: Parts) -> None:
+    """Let the leading worker write all that going on from here needs."""
+    if parts.journal is None:
+        return
+    parts.state.journal_position = parts.journal.position()
+    checkpoint.save(parts.checkpoints, parts.state, _tensors(parts))
+
+
+def _tensors(parts: Parts) -> dict[str, Tensor]:
+    tensors = {f"network.{k}": v for k, v in parts.network.state_dict().items()}
+    if parts.average is not None:
+        tensors |= {f"average.{k}": v for k, v in parts.average.state_dict().items()}
+    return tensors | checkpoint.optimiser_tensors(parts.optimiser)

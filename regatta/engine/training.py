@@ -1,0 +1,142 @@
+"""The training loop: epochs of steps, a validation after each, state that survives between any two."""
+
+import os
+from collections.abc import Iterator
+
+from safetensors.torch import save_model
+from torch import Tensor, nn
+
+from regatta.engine.clock import Clock, Say
+from regatta.engine.evaluating import evaluate
+from regatta.engine.job import Job, Outcome
+from regatta.engine.meter import Meter, Reading
+from regatta.engine.optimisation import rate
+from regatta.engine.order import Share, permutation, step_shares
+from regatta.engine.parts import Parts, assemble, save_checkpoint
+from regatta.engine.step import train_step
+from regatta.engine.world import World
+from regatta.errors import RegattaError
+
+
+def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
+    """Train *network* as *job* says, from its newest checkpoint if there is one.
+
+    Leaves in the job's folder: journal.jsonl, best.safetensors, last.safetensors and outcome.json.
+
+    Raises:
+        RegattaError: a loss was not finite.
+    """
+    parts = assemble(job, network, world)
+    if parts.state.validated == 0 and parts.state.step == 0:
+        _keep(parts, "best")  # so that a run of no epochs has weights too
+    for epoch in range(parts.state.validated, job.recipe.epochs):
+        train_epoch(parts, epoch, say)
+        validate(parts, epoch, say)
+        save_checkpoint(parts)
+    _finish(parts)
+
+
+def train_epoch(parts: Parts, epoch: int, say: Say) -> None:
+    """The epoch's steps, from wherever the state stands."""
+    state, recipe, total = parts.state, parts.recipe, parts.steps_per_epoch
+    meter, clock = Meter(parts.world), Clock(parts, say)
+    order = permutation(len(parts.train.images), recipe.seed, epoch)
+    first = state.step - epoch * total
+    batches = parts.train.batches(_shares(parts, order, first))
+    parts.parallel.train()
+    for step in range(first, total):
+        loss, samples = train_step(parts, epoch, step, batches)
+        state.step += 1
+        meter.add(loss, samples)
+        if (step + 1) % recipe.log_every_steps == 0 or step + 1 == total:
+            _log(parts, meter.read(), epoch, clock)
+            clock.checkpoint_if_due()
+        clock.tell(epoch, step + 1)
+
+
+def _shares(parts: Parts, order: Tensor, first: int) -> Iterator[Share]:
+    recipe, world = parts.recipe, parts.world
+    for step in range(first, parts.steps_per_epoch):
+        yield from step_shares(order, step, recipe.batch_size, recipe.accumulation, world.rank, world.size)
+
+
+def validate(parts: Parts, epoch: int, say: Say) -> None:
+    """Score the epoch's weights on the validation split; keep them when they are the best so far."""
+    state, problem = parts.state, parts.examiner.problem
+    counts = evaluate(parts.judged, parts.val, parts.examiner)
+    scores = problem.scores(counts)
+    state.validated = epoch + 1
+    if parts.journal is not None:
+        parts.journal.append(state.step, epoch + 1, {f"val/{name}": value for name, value in scores.items()})
+    if scores[problem.primary] > state.best_score:
+        state.best_score, state.best_epoch = scores[problem.primary], epoch + 1
+        _keep(parts, "best")
+    say(
+        f"epoch {epoch + 1}/{parts.recipe.epochs} val loss {scores['loss']:.4f}"
+        f" {problem.primary} {scores[problem.primary]:.4f}"
+    )
+
+
+def _log(parts: Parts, reading: Reading, epoch: int, clock: Clock) -> None:
+    state, recipe = parts.state, parts.recipe
+    waited_s = clock.waited_s()
+    state.train_s += reading.elapsed_s
+    state.waited_s += waited_s
+    state.samples += reading.samples
+    clock.loss = reading.mean
+    bad = reading.first_not_finite
+    if bad is not None:
+        raise RegattaError(_not_finite(parts, epoch, state.step - len(reading.losses) + bad))
+    if parts.journal is not None:
+        metrics = {
+            "train/loss": reading.mean,
+            "train/lr": rate(recipe, state.step - 1, parts.steps_per_epoch),
+            "train/samples_per_s": reading.samples_per_s,
+            "train/data_wait_share": waited_s / max(reading.elapsed_s, 1e-9),
+        }
+        parts.journal.append(state.step, epoch + 1, metrics)
+
+
+def _not_finite(parts: Parts, epoch: int, step: int) -> str:
+    recipe = parts.recipe
+    order = permutation(len(parts.train.images), recipe.seed, epoch)
+    shares = step_shares(
+        order, step - epoch * parts.steps_per_epoch, recipe.batch_size, recipe.accumulation, 0, 1
+    )
+    ids = [i for share in shares for i in share.ids[share.valid].tolist()]
+    shown = ", ".join(f"{i} ({parts.names[i]})" for i in ids[:4]) + (", …" if len(ids) > 4 else "")
+    lr = rate(recipe, step, parts.steps_per_epoch)
+    return (
+        f"run {parts.job.run}: the loss is not finite at step {step} (epoch {epoch + 1}, learning rate "
+        f"{lr:.4g}, samples {shown}): lower lr, set clip_norm, or look at these samples"
+    )
+
+
+def _keep(parts: Parts, name: str) -> None:
+    """Write the judged network's weights as NAME.safetensors, whole or not at all."""
+    if parts.world.leads:
+        partial = parts.job.folder / f".{name}.partial-{os.getpid()}"
+        save_model(parts.judged, str(partial))
+        partial.replace(parts.job.folder / f"{name}.safetensors")
+
+
+def _finish(parts: Parts) -> None:
+    _keep(parts, "last")
+    if parts.journal is None:
+        return
+    parts.journal.close()
+    state = parts.state
+    outcome = Outcome(
+        parameters=sum(p.numel() for p in parts.network.parameters()),
+        best_epoch=state.best_epoch,
+        best_score=max(state.best_score, 0.0),
+        steps=state.step,
+        train_s=state.train_s,
+        samples_per_s=state.samples / max(state.train_s, 1e-9),
+        data_wait_share=state.waited_s / max(state.train_s, 1e-9),
+        workers=parts.world.size,
+        device=str(parts.world.device),
+    )
+    partial = parts.job.folder / f".outcome.partial-{os.getpid()}"
+    partial.write_text(outcome.model_dump_json(), encoding="utf-8")
+    partial.replace(parts.job.folder / "outcome.json")

@@ -1,0 +1,57 @@
+"""What is written beside a run's weights: all that is needed to build the network again and to trust it."""
+
+from pathlib import Path
+from typing import Any
+
+from regatta.errors import RegattaError
+from regatta.settings.card import ProblemName
+from regatta.settings.reading import Frozen
+from regatta.settings.recipe import Recipe
+
+
+class InputShape(Frozen):
+    """What the network is fed."""
+
+    channels: int
+    height_px: int
+    width_px: int
+
+
+class TrainedRun(Frozen):
+    """`trained/R/run.json`. The same inputs give the same bytes."""
+
+    name: str
+    key: str
+    """Digest of the packed data, the settings, and the sources of the family and the engine."""
+    problem: ProblemName
+    dataset: str
+    family: str
+    options: dict[str, Any]
+    settings: Recipe
+    input: InputShape
+    classes: tuple[str, ...]
+    ignore_label: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    data_digest: str
+    settings_digest: str
+    source_digest: str
+    parameters: int
+    best_epoch: int
+    best_score: float
+    epochs: int
+    steps: int
+
+
+def read_trained(folder: Path) -> TrainedRun:
+    """The run whose weights lie in *folder* (`trained/R`).
+
+    Raises:
+        RegattaError: nothing was trained there, or by another version.
+    """
+    try:
+        return TrainedRun.model_validate_json((folder / "run.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        raise RegattaError(
+            f"{folder}: no trained run of this version; run 'dvc repro train@{folder.name}'"
+        ) from None

@@ -1,0 +1,89 @@
+"""Train one run of params.yaml: `python -m tasks.train RUN` → `trained/R` and `journals/P/R`."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from models.family import InputSpec
+from regatta.cluster.fitting import fit
+from regatta.digest import digest_of_sources, digest_of_value
+from regatta.engine.job import Job
+from regatta.engine.training import train
+from regatta.engine.world import World
+from regatta.errors import RegattaError, one_line_errors
+from regatta.packed.schema import Packed, Schema, open_packed
+from regatta.settings.course import read_course
+from regatta.settings.home import home
+from regatta.settings.recipe import HOW_NOT_WHAT
+from tasks.publishing import publish
+from tasks.resolving import Resolved, build, resolve, sources
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train the run named in *argv*, going on from its last checkpoint if it was begun before."""
+    (name,) = sys.argv[1:] if argv is None else argv
+    with one_line_errors():
+        resolved = resolve(read_course(), name)
+        packed = open_packed(Path("data/packed") / resolved.run.dataset)
+        job = job_of(resolved, packed)
+        _check_batch(resolved, packed.schema)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        if not (job.folder / "outcome.json").exists():
+            fit(train_worker, job)
+        publish(resolved, packed, job)
+
+
+def job_of(resolved: Resolved, packed: Packed) -> Job:
+    """The run as a job. Its key covers all that decides its weights, and nothing else."""
+    recipe = resolved.recipe.model_dump()
+    key = digest_of_value(
+        {
+            "data": packed.digest,
+            "settings": {name: value for name, value in recipe.items() if name not in HOW_NOT_WHAT},
+            "family": [resolved.run.family, resolved.options.model_dump()],
+            "sources": digest_of_sources(sources(resolved.run.family)),
+        }
+    )
+    return Job(
+        run=resolved.run.name,
+        problem=resolved.run.problem,
+        family=resolved.run.family,
+        options=resolved.options.model_dump(),
+        recipe=resolved.recipe,
+        data=packed.path.absolute(),
+        key=key,
+        folder=home() / "runs" / key,
+    )
+
+
+def train_worker(job: Job, world: World, say: Callable[[str], None]) -> None:
+    """What each worker does: build the same network, and train it together."""
+    import torch
+
+    from models import FAMILIES
+
+    family = FAMILIES[job.family]
+    schema = open_packed(job.data).schema
+    torch.manual_seed(job.recipe.seed)
+    network = build(
+        family, input_of(schema), family.options.model_validate(job.options), f"params.yaml: runs.{job.run}"
+    )
+    train(job, network, world, say)
+
+
+def input_of(schema: Schema) -> InputSpec:
+    """What a network for this data set is fed and asked for."""
+    return InputSpec(schema.channels, schema.height_px, schema.width_px, len(schema.classes))
+
+
+def _check_batch(resolved: Resolved, schema: Schema) -> None:
+    samples, batch = schema.counts["train"], resolved.recipe.batch_size
+    if batch > samples:
+        raise RegattaError(
+            f"params.yaml: runs.{resolved.run.name}: batch_size {batch} is more than the {samples} training "
+            f"samples of '{resolved.run.dataset}'; set it to at most {samples}"
+        )
+
+
+if __name__ == "__main__":
+    main()
