@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 
 from safetensors.torch import save_model
 from torch import Tensor, nn
@@ -27,13 +28,14 @@ def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
         RegattaError: a loss was not finite.
     """
     parts = assemble(job, network, world)
-    if parts.state.validated == 0 and parts.state.step == 0:
-        _keep(parts, "best")  # so that a run of no epochs has weights too
-    for epoch in range(parts.state.validated, job.recipe.epochs):
-        train_epoch(parts, epoch, say)
-        validate(parts, epoch, say)
-        save_checkpoint(parts)
-    _finish(parts)
+    with closing(parts.journal) if parts.journal else nullcontext():
+        if parts.state.step == 0:
+            _keep(parts, "best")  # so that a run of no epochs has weights too
+        for epoch in range(parts.state.validated, job.recipe.epochs):
+            train_epoch(parts, epoch, say)
+            validate(parts, epoch, say)
+            save_checkpoint(parts)
+        _finish(parts)
 
 
 def train_epoch(parts: Parts, epoch: int, say: Say) -> None:
@@ -122,9 +124,8 @@ def _keep(parts: Parts, name: str) -> None:
 
 def _finish(parts: Parts) -> None:
     _keep(parts, "last")
-    if parts.journal is None:
+    if not parts.world.leads:
         return
-    parts.journal.close()
     state = parts.state
     outcome = Outcome(
         parameters=sum(p.numel() for p in parts.network.parameters()),

@@ -1,6 +1,5 @@
 """One class per image."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,6 +35,11 @@ def count(logits_BK: Tensor, batch: Batch, targets: Targets) -> Counts:
     )
 
 
+def sample_scores(logits_BK: Tensor, batch: Batch, targets: Targets) -> Tensor:
+    """f32[B]: the probability given to the true class."""
+    return logits_BK.float().softmax(1).gather(1, batch.targets[:, None])[:, 0]
+
+
 def scores(counts: Counts) -> dict[str, float]:
     """Top-1, top-5 and macro averages, each in [0, 1], and the mean loss."""
     marginals = confusion(counts)
@@ -59,10 +63,4 @@ def per_class(counts: Counts) -> list[ClassScores]:
     ]
 
 
-CLASSIFICATION = Problem("classification", "top1", loss, count, scores, per_class)
-
-
-def confidence(logits_BK: Tensor) -> tuple[Tensor, Tensor]:
-    """Most likely class i64[B] and its probability f32[B]."""
-    probability_B, best_B = torch.softmax(logits_BK.float(), 1).max(1)
-    return best_B, probability_B
+CLASSIFICATION = Problem("classification", "top1", loss, count, sample_scores, scores, per_class)

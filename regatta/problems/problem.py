@@ -44,5 +44,7 @@ class Problem:
     """(logits, batch, targets, recipe) → f32[B], one loss per sample."""
     count: Callable[[Tensor, Batch, Targets], Counts]
     """(logits, batch, targets) → counts over the valid samples."""
+    sample_scores: Callable[[Tensor, Batch, Targets], Tensor]
+    """(logits, batch, targets) → f32[B] in [0, 1]: how well each sample was done."""
     scores: Callable[[Counts], dict[str, float]]
     per_class: Callable[[Counts], list[ClassScores]]

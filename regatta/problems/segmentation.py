@@ -78,6 +78,20 @@ def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     )
 
 
+def sample_scores(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Tensor:
+    """f32[B]: each picture's mean IoU over the classes that are in it or were predicted."""
+    found_BHW, truth_BHW, many = logits_BKHW.argmax(1), batch.targets.long(), targets.classes
+    return torch.stack(
+        [_mean_iou(confusion_of(t, f, many)) for t, f in zip(truth_BHW, found_BHW, strict=True)]
+    )
+
+
+def _mean_iou(confusion_KK: Tensor) -> Tensor:
+    hits_K = confusion_KK.diagonal().float()
+    union_K = confusion_KK.sum(0) + confusion_KK.sum(1) - hits_K
+    return (hits_K / union_K.clamp_min(1)).sum() / (union_K > 0).sum().clamp_min(1)
+
+
 def scores(counts: Counts) -> dict[str, float]:
     """The usual segmentation scores, each in [0, 1], and the mean loss (Long et al. 2015, section 5)."""
     marginals = confusion(counts)
@@ -113,4 +127,4 @@ def per_class(counts: Counts) -> list[ClassScores]:
     ]
 
 
-SEGMENTATION = Problem("segmentation", "mean_iou", loss, count, scores, per_class)
+SEGMENTATION = Problem("segmentation", "mean_iou", loss, count, sample_scores, scores, per_class)

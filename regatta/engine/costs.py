@@ -1,0 +1,74 @@
+"""What a network costs to use: operations, latency, throughput, memory."""
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+WARM_UP_CALLS = 5
+LATENCY_CALLS = 60
+THROUGHPUT_CALLS = 8
+BUDGET_S = 1.5
+"""A slow network is measured by fewer calls."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured on this machine, with this process's threads; FLOPs and parameters are exact."""
+
+    parameters: int
+    flops: int
+    """Of one image; a multiply-add counts as two."""
+    latency_p50_ms: float
+    """One image at a time."""
+    latency_p95_ms: float
+    throughput_per_s: float
+    """Images a second in batches."""
+    peak_memory_mb: float
+    """Of the device since the process began; on a CPU the whole process."""
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@torch.inference_mode()
+def measure(network: nn.Module, images_BCHW: Tensor) -> Costs:
+    """Costs of *network* (in eval mode) on f32 images like *images_BCHW*."""
+    one_1CHW = images_BCHW[:1]
+    with FlopCounterMode(display=False) as counter:
+        network(one_1CHW)
+    latencies_s = _call_times_s(network, one_1CHW, LATENCY_CALLS)
+    batch_s = statistics.median(_call_times_s(network, images_BCHW, THROUGHPUT_CALLS))
+    return Costs(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        flops=counter.get_total_flops(),
+        latency_p50_ms=1000 * statistics.median(latencies_s),
+        latency_p95_ms=1000 * sorted(latencies_s)[int(0.95 * (len(latencies_s) - 1))],
+        throughput_per_s=len(images_BCHW) / batch_s,
+        peak_memory_mb=_peak_memory_mb(images_BCHW.device),
+    )
+
+
+def _call_times_s(network: nn.Module, images_BCHW: Tensor, calls: int) -> list[float]:
+    for _ in range(WARM_UP_CALLS):
+        network(images_BCHW)
+    times_s: list[float] = []
+    while len(times_s) < 3 or (len(times_s) < calls and sum(times_s) < BUDGET_S):
+        start = time.perf_counter()
+        network(images_BCHW)
+        if images_BCHW.device.type == "cuda":
+            torch.cuda.synchronize()
+        times_s.append(time.perf_counter() - start)
+    return times_s
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit_bytes = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes / 2**20

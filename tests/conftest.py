@@ -1,0 +1,75 @@
+"""What tests share: a tiny packed data set, and a copy of the project to work in."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from regatta.packed.schema import Packed, Schema, open_packed
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("flows", "tasks", "models", "regatta", "datasets")
+FILES = ("params.yaml", "dvc.yaml", "prefect.yaml", "pyproject.toml", ".dvcignore", ".gitignore")
+
+
+# Tests are small: more threads than cores, in several processes at once, only wait for each other.
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project without git, data or results; the working directory of the test."""
+    folder = tmp_path / "project"
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copyfile(ROOT / name, folder / name)
+    (folder / ".dvc").mkdir()
+    config = (ROOT / ".dvc/config").read_text() + "[core]\n    no_scm = true\n"
+    (folder / ".dvc/config").write_text(config)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("REGATTA_HOME", raising=False)
+    return folder
+
+
+@pytest.fixture
+def packed_pictures(tmp_path: Path) -> Callable[..., Packed]:
+    """A function that packs learnable random pictures: classes differ in brightness."""
+    return lambda **wanted: _pack(tmp_path / "packed", **wanted)
+
+
+def _pack(folder: Path, *, problem: str, train: int = 40, val: int = 13, classes: int = 3) -> Packed:
+    generator = np.random.default_rng(7)
+    counts = {"train": train, "val": val, "test": 11}
+    for split, samples in counts.items():
+        (folder / split).mkdir(parents=True)
+        shape = (samples,) if problem == "classification" else (samples, 12, 16)
+        targets = generator.integers(0, classes, shape)
+        light = (targets * (200 // classes)).reshape(samples, *shape[1:] or (1, 1), 1)
+        images = np.broadcast_to(light, (samples, 12, 16, 3)) + generator.integers(
+            0, 50, (samples, 12, 16, 3)
+        )
+        kind = np.int64 if problem == "classification" else np.uint8
+        np.save(folder / split / "images.npy", images.astype(np.uint8))
+        np.save(folder / split / "targets.npy", targets.astype(kind))
+        (folder / split / "names.json").write_text(json.dumps([f"{split}-{i}" for i in range(samples)]))
+    schema = Schema(
+        dataset="pictures",
+        problem=problem,  # pyright: ignore[reportArgumentType]
+        classes=tuple(f"class-{k}" for k in range(classes)),
+        ignore_label=None,
+        channels=3,
+        height_px=12,
+        width_px=16,
+        mean=(0.4, 0.4, 0.4),
+        std=(0.3, 0.3, 0.3),
+        counts=counts,
+        class_counts=dict.fromkeys(counts, (10,) * classes),
+    )
+    (folder / "schema.json").write_text(schema.model_dump_json())
+    (folder / "manifest.json").write_text("{}")
+    return open_packed(folder)

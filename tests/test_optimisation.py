@@ -1,0 +1,73 @@
+"""Learning rates against torch's own schedulers; weight decay; class weights."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from regatta.engine.optimisation import balanced_weights, optimiser_of, rate
+from regatta.settings.recipe import Recipe
+
+STEPS, EPOCHS = 10, 6
+
+
+def rates(recipe: Recipe) -> list[float]:
+    return [rate(recipe, step, STEPS) for step in range(STEPS * recipe.epochs)]
+
+
+def reference(make) -> list[float]:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
+    scheduler, values = make(optimiser), list[float]()
+    for _ in range(STEPS * EPOCHS):
+        values.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("recipe", "scheduler"),
+    [
+        (Recipe(schedule="constant"), lambda o: lr_scheduler.ConstantLR(o, factor=1)),
+        (Recipe(schedule="cosine"), lambda o: lr_scheduler.CosineAnnealingLR(o, STEPS * EPOCHS)),
+        (Recipe(schedule="poly"), lambda o: lr_scheduler.PolynomialLR(o, STEPS * EPOCHS, power=0.9)),
+        (
+            Recipe(schedule="step", step_epochs=2, step_gamma=0.3),
+            lambda o: lr_scheduler.StepLR(o, 2 * STEPS, gamma=0.3),
+        ),
+    ],
+    ids=["constant", "cosine", "poly", "step"],
+)
+def test_schedules_equal_torch(recipe: Recipe, scheduler) -> None:
+    recipe = recipe.model_copy(update={"lr": 0.4, "epochs": EPOCHS})
+    assert rates(recipe) == pytest.approx(reference(scheduler), abs=1e-9)
+
+
+def test_warm_up_rises_to_the_rate_and_then_the_schedule_begins() -> None:
+    values = rates(Recipe(lr=1.0, epochs=EPOCHS, warmup_epochs=2, schedule="cosine"))
+    assert values[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
+    assert values[20] == pytest.approx(1.0)
+    assert values[40] == pytest.approx(0.5)
+
+
+def test_vectors_do_not_decay() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    matrices, vectors = optimiser_of(network, Recipe(weight_decay=0.1)).param_groups
+    assert (matrices["weight_decay"], len(matrices["params"])) == (0.1, 1)
+    assert (vectors["weight_decay"], len(vectors["params"])) == (0.0, 3)
+
+
+def test_frozen_parameters_are_not_optimised() -> None:
+    network = nn.Linear(2, 2)
+    network.weight.requires_grad_(False)
+    assert [len(group["params"]) for group in optimiser_of(network, Recipe()).param_groups] == [1]
+
+
+def test_balanced_weights_are_one_on_average_and_rarer_classes_weigh_more() -> None:
+    weights = balanced_weights((900, 100, 0))
+    assert weights[1] / weights[0] == pytest.approx(3.0)
+    assert 0.9 * weights[0] + 0.1 * weights[1] == pytest.approx(1.0)
+    assert weights[2] == 0
+    assert not math.isnan(float(weights.sum()))
