@@ -1,0 +1,33 @@
+"""FCN-8s: adds the scores of pool4 and pool3, so that its score map has a cell for 8 x 8 pixels."""
+
+from torch import nn
+
+from models.family import Family, InputSpec
+from models.parts.fcn import PAPER, FcnOptions, build_fcn
+
+
+def build(spec: InputSpec, options: FcnOptions) -> nn.Module:
+    """f32[B C H W] to logits f32[B K H W].
+
+    Raises:
+        SizeError: a side is below 32 px.
+    """
+    return build_fcn(spec, options, stride_px=8)
+
+
+FAMILY = Family(
+    name="fcn8s",
+    problem="segmentation",
+    paper=PAPER,
+    build=build,
+    options=FcnOptions,
+    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
+    recipe={
+        "optimiser": "adamw",
+        "lr": 3e-3,
+        "weight_decay": 1e-4,
+        "schedule": "poly",
+        "batch_size": 8,
+        "loss": {"ce": 1.0, "dice": 1.0},
+    },
+)

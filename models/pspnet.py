@@ -1,0 +1,37 @@
+"""PSPNet: context from averages over 1, 4, 9 and 36 regions of the image, read at an eighth of its size."""
+
+from torch import nn
+
+from models.family import Family, InputSpec
+from models.parts.smp import EncoderOptions, assembled
+
+
+def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
+    """f32[B C H W] to logits f32[B K H W].
+
+    Raises:
+        SizeError: a side is below 32 px.
+        ValueError: the encoder does not suit, or its weights cannot be fetched.
+    """
+    # Imported late: the library costs seconds, and most processes build another family or none.
+    import segmentation_models_pytorch as smp
+
+    return assembled(smp.PSPNet, "pspnet", spec, options)
+
+
+FAMILY = Family(
+    name="pspnet",
+    problem="segmentation",
+    paper="Zhao, Shi, Qi, Wang, Jia 2017, Pyramid Scene Parsing Network, arXiv 1612.01105",
+    build=build,
+    options=EncoderOptions,
+    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
+    recipe={
+        "optimiser": "adamw",
+        "lr": 1e-3,
+        "weight_decay": 1e-4,
+        "schedule": "poly",
+        "batch_size": 8,
+        "loss": {"ce": 1.0, "dice": 1.0},
+    },
+)

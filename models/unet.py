@@ -1,0 +1,38 @@
+"""U-Net: a decoder that takes in the encoder's maps of the same size at each step up."""
+
+from torch import nn
+
+from models.family import Family, InputSpec
+from models.parts.smp import EncoderOptions, assembled
+
+
+def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
+    """f32[B C H W] to logits f32[B K H W].
+
+    Raises:
+        SizeError: a side is below 32 px.
+        ValueError: the encoder does not suit, or its weights cannot be fetched.
+    """
+    # Imported late: the library costs seconds, and most processes build another family or none.
+    import segmentation_models_pytorch as smp
+
+    return assembled(smp.Unet, "unet", spec, options)
+
+
+FAMILY = Family(
+    name="unet",
+    problem="segmentation",
+    paper="Ronneberger, Fischer, Brox 2015, U-Net: Convolutional Networks for "
+    "Biomedical Image Segmentation, arXiv 1505.04597",
+    build=build,
+    options=EncoderOptions,
+    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
+    recipe={
+        "optimiser": "adamw",
+        "lr": 1e-3,
+        "weight_decay": 1e-4,
+        "schedule": "poly",
+        "batch_size": 8,
+        "loss": {"ce": 1.0, "dice": 1.0},
+    },
+)
