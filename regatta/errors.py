@@ -10,6 +10,10 @@ class RegattaError(Exception):
     """Bad input or a bad place to work in. The message is one line, meant for a person."""
 
 
+class UnreadableError(RegattaError):
+    """One sample of a data set cannot be read; the message is the reason, without the sample's name."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """End a sentence about an unknown *name*: the nearest valid one, or all that are valid."""
     names = sorted(valid)

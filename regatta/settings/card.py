@@ -1,55 +1,26 @@
 """A data set's card: one YAML file that says where it comes from, what it holds and how to read it."""
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from regatta.errors import RegattaError, nearest
+from regatta.settings.origin import (
+    SPLITS,
+    FormatName,
+    SceneSpec,
+    SourceFile,
+    SplitName,
+    SplitSource,
+    check_place,
+)
 from regatta.settings.reading import Frozen, parse, read_yaml
 
 ProblemName = Literal["classification", "segmentation"]
-FormatName = Literal["digits", "scenes", "idx", "cifar-binary", "image-folder", "mask-folder"]
-SplitName = Literal["train", "val", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 """A data set's name becomes a folder: nothing in it can leave the project."""
-PLACES: dict[FormatName, tuple[str, ...]] = {
-    "digits": (),
-    "scenes": (),
-    "idx": ("images", "labels"),
-    "cifar-binary": ("files",),
-    "image-folder": ("folder",),
-    "mask-folder": ("images", "masks"),
-}
-"""Keys that say, per format, where a split lies in data/raw/D."""
-
-
-def _stays_below(place: str) -> str:
-    """A relative path with '/' that cannot leave the folder it is relative to."""
-    path = PurePosixPath(place)
-    if not place or path.is_absolute() or ".." in path.parts or "\\" in place or "\0" in place:
-        raise ValueError("must be a relative path with '/', without '..'")
-    return place
-
-
-Place = Annotated[str, AfterValidator(_stays_below)]
-
-
-class SourceFile(Frozen):
-    """One file to fetch: `name` is appended to each mirror; exactly one checksum is required."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
-    size_bytes: Annotated[int, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _has_a_checksum(self) -> "SourceFile":
-        if (self.sha256 is None) == (self.md5 is None):
-            raise ValueError(f"file '{self.name}' needs exactly one of sha256 and md5")
-        return self
 
 
 class ImageSpec(Frozen):
@@ -60,43 +31,6 @@ class ImageSpec(Frozen):
     channels: Literal[1, 3] = 3
     resize: Literal["stretch", "letterbox"] = "letterbox"
     """letterbox keeps the proportions and pads (masks with the ignore label)."""
-
-
-class SplitSource(Frozen):
-    """Where a split's samples lie; which keys apply depends on the card's format (`PLACES`).
-
-    `fraction` takes a fixed, seeded part of the training split instead: stratified by class
-    where a sample has one. Several splits may each take their fraction; none share a sample.
-    """
-
-    folder: Place | None = None
-    """image-folder: the folder that holds one folder per class."""
-    images: Place | None = None
-    """mask-folder: the folder of images. idx: the file of images."""
-    masks: Place | None = None
-    """mask-folder: the folder of masks, same names as the images but for the suffix."""
-    labels: Place | None = None
-    """idx: the file of labels."""
-    files: tuple[Place, ...] = ()
-    """cifar-binary: the .bin files, in order."""
-    fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-    def given(self) -> set[str]:
-        """Names of the keys that are set."""
-        return {key for key, value in self if value}
-
-
-class SceneSpec(Frozen):
-    """Counts and looks of the generated `scenes`; same spec, same bytes."""
-
-    version: Literal[1] = 1
-    """Goes up when the generator's pictures change, so that an old card never means new pictures."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    train: Annotated[int, Field(ge=1)]
-    val: Annotated[int, Field(ge=1)]
-    test: Annotated[int, Field(ge=1)]
-    height_px: Annotated[int, Field(ge=32, le=1024)] = 64
-    width_px: Annotated[int, Field(ge=32, le=1024)] = 64
 
 
 class Card(Frozen):
@@ -142,7 +76,7 @@ class Card(Frozen):
         for split in SPLITS:
             if split not in self.splits:
                 raise ValueError(f"splits: '{split}' is missing; give its place, or a fraction of train")
-            _check_place(split, self.splits[split], self.format)
+            check_place(split, self.splits[split], self.format)
         if sum(source.fraction or 0 for source in self.splits.values()) >= 1:
             raise ValueError("splits: the fractions leave nothing to train on")
         return self
@@ -163,18 +97,6 @@ class Card(Frozen):
         """The mask values that are allowed, in words."""
         ignored = f" and {self.ignore_label} (ignored)" if self.ignore_label is not None else ""
         return f"0-{len(self.classes) - 1}{ignored}"
-
-
-def _check_place(split: str, source: SplitSource, format_name: FormatName) -> None:
-    """A split has a fraction, or exactly the keys of its format."""
-    needed, given = set(PLACES[format_name]), source.given()
-    if source.fraction is not None and split == "train":
-        raise ValueError("splits.train: cannot be a fraction of itself")
-    if format_name == "digits" and split != "train":
-        needed = {"fraction"}
-    if given != {"fraction"} and given != needed:
-        keys = " and ".join(sorted(needed)) or "no keys"
-        raise ValueError(f"splits.{split}: format '{format_name}' takes {keys} here")
 
 
 def read_card(name: str, folder: Path = Path("datasets")) -> Card:

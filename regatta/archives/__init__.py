@@ -1,0 +1,1 @@
+"""Getting files from far away onto this disk: fetched, checked, unpacked safely."""
