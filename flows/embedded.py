@@ -1,0 +1,122 @@
+"""Prefect's server for one command: started, used and ended by it, its database under `home()`.
+
+Nothing here imports Prefect: it reads its settings from the environment at the moment it is imported.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.stage import Leashes
+from regatta.errors import RegattaError
+from regatta.settings.home import home
+
+START_TIMEOUT_S = 120.0
+"""The very first start makes the database, which takes several seconds on a quick machine."""
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # Several write to one SQLite file.
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+}
+"""Nothing is sent to anybody, nothing is advertised, and a busy disk is waited for."""
+
+_LEAN = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    # Lets the server skip what only a long-lived one needs.
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+}
+
+
+def prefect_env() -> dict[str, str]:
+    """This environment, with Prefect's own files under `home()` and nothing sent out."""
+    return dict(os.environ) | QUIET | {"PREFECT_HOME": str(home() / "prefect")}
+
+
+@contextmanager
+def embedded_server(leashes: Leashes) -> Generator["Server"]:
+    """Begin to start a server; `Server.ready()` waits for it. It ends with the block, or with us."""
+    folder = home() / "prefect"
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = leashes.start(_command(port), Path.cwd(), prefect_env() | _LEAN, output)
+    try:
+        yield Server(f"http://127.0.0.1:{port}/api", process, log)
+    finally:
+        leashes.end(process)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _command(port: int) -> list[str]:
+    """The server as Prefect's own temporary one is started, but on our leash."""
+    server = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    return [*server, "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+
+
+class Server:
+    """A server that is starting or up."""
+
+    def __init__(self, api_url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.api_url = api_url
+        self._process = process
+        self._log = log
+
+    def ready(self) -> str:
+        """Wait until the server answers; its address.
+
+        Raises:
+            RegattaError: it ended, or took too long.
+        """
+        give_up_at_s = time.monotonic() + START_TIMEOUT_S
+        while not answers(f"{self.api_url}/health"):
+            if self._process.poll() is not None or time.monotonic() > give_up_at_s:
+                raise RegattaError(f"{self._log}: Prefect's server did not start; its last lines say why")
+            time.sleep(0.05)
+        return self.api_url
+
+
+def answers(address: str, timeout_s: float = 2.0) -> bool:
+    """Whether a GET of *address* succeeds."""
+    # No proxy of the environment stands between us and this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=timeout_s) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+def settings_for(api_url: str) -> Mapping[str, str]:
+    """Environment for the flow's own process: this server, and no line on the terminal but ours."""
+    return QUIET | {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_API_URL": api_url,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+    }

@@ -1,0 +1,108 @@
+"""The body that all flows share: plan, walk, and leave the ranking as an artifact."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from prefect import flow, tags
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import State, StateType
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.states import Completed, Crashed, Failed
+from pydantic import Field
+
+from flows.course import Plan, planned
+from flows.events import Ending, Listen, unheard
+from flows.outcome import markdown, read_outcome
+from flows.walk import Pace, walk
+from regatta.errors import RegattaError
+from regatta.settings.card import ProblemName
+
+Runs = Annotated[list[str], Field(description="Runs of params.yaml; none means all.")]
+Overrides = Annotated[
+    list[str],
+    Field(description="Settings for this time only, like defaults.epochs=5 or runs.unet-scenes.lr=0.1."),
+]
+Retries = Annotated[int, Field(ge=0, le=100, description="How often a failed stage is tried again.")]
+RetryDelay = Annotated[
+    float, Field(ge=0, le=86400, description="Seconds before a failed stage is tried again.")
+]
+Concurrency = Annotated[int, Field(ge=1, le=1024, description="Stages that may run at the same time.")]
+
+
+def run_planned(
+    runs: list[str], overrides: list[str], pace: Pace, problem: ProblemName | None = None
+) -> State[Any]:
+    """The whole of a deployed flow. Returns the state that the flow run is to end in."""
+    try:
+        with planned(tuple(runs), tuple(overrides), problem) as plan:
+            return run_plan(plan, pace, unheard)
+    except RegattaError as fault:
+        # A state rather than an exception: the person sees one line, not a traceback.
+        return Failed(message=str(fault))
+
+
+def run_plan(plan: Plan, pace: Pace, listen: Listen) -> State[Any]:
+    """Walk *plan* inside a flow run; leave a markdown artifact for each problem that has a report."""
+    endings = walk(plan.root, plan.stages, pace, listen)
+    for problem in plan.problems:
+        outcome = read_outcome(plan.root, problem)
+        if outcome:
+            create_markdown_artifact(markdown(outcome), key=f"ranking-{problem}", description=str(plan.root))
+    message = told(endings)
+    return Failed(message=message) if "failed" in endings.values() else Completed(message=message)
+
+
+def told(endings: Mapping[str, Ending]) -> str:
+    """How a walk ended, in one line: `3 done, 2 cached, 1 failed (train@unet), 2 not run`."""
+    failed = [name for name, ending in endings.items() if ending == "failed"]
+    parts = [f"{count} {ending}" for ending, count in Counter(endings.values()).items()]
+    return ", ".join(parts) + (f": {', '.join(failed)} failed" if failed else "")
+
+
+def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str, Any]) -> State[Any]:
+    """Run *plan* as a flow run `reproduce` of this very process; all of its logs have arrived after.
+
+    Args:
+        parameters: what the plan was made from, for Prefect's pages.
+    """
+
+    @flow(name="reproduce", validate_parameters=False)
+    def reproduce(order: Mapping[str, Any]) -> State[Any]:
+        return run_plan(plan, pace, listen)
+
+    end_flows_of_the_dead()
+    with tags(process_tag(os.getpid())):
+        state = reproduce(order=parameters, return_state=True)
+    APILogWorker.drain_all(timeout=30)
+    EventsWorker.drain_all(timeout=30)
+    return state
+
+
+def process_tag(pid: int) -> str:
+    """Marks a flow run with the process that runs it, for `end_flows_of_the_dead`."""
+    return f"pid-{pid}"
+
+
+def end_flows_of_the_dead() -> None:
+    """Flow runs still called running whose process is gone, killed perhaps, become Crashed."""
+    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running)):
+            pids = [int(tag[4:]) for tag in run.tags if tag.startswith("pid-") and tag[4:].isdigit()]
+            if pids and not any(map(_is_alive, pids)):
+                client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,99 @@
+"""What a walk leaves to look at: rankings, pages and links, as a card for a terminal and as markdown."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from regatta.settings.home import home
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What there is to see about one problem."""
+
+    problem: str
+    ranking: tuple[dict[str, Any], ...]
+    """Rows of ranking.json, best first."""
+    page: Path
+    links: dict[str, str]
+    """Address in MLflow of each run that has one."""
+    experiment_url: str | None
+
+
+def read_outcome(root: Path, problem: str) -> Outcome | None:
+    """What lies at *root* about *problem*; None before its first report."""
+    folder = root / "report" / problem
+    ranking = _read_json(folder / "ranking.json")
+    if not ranking:
+        return None
+    links = _read_json(home() / "links" / f"{problem}.json") or {}
+    runs = links.get("runs", {})
+    return Outcome(problem, tuple(ranking), folder / "index.html", runs, links.get("experiment_url"))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def card(root: Path, problems: tuple[str, ...], headline: str) -> Panel:
+    """What the user sees last."""
+    parts: list[Any] = [Text(headline, style="bold")]
+    for problem in problems:
+        outcome = read_outcome(root, problem)
+        if outcome:
+            parts += [Text(), _table(outcome), Text(f"report: {_short(outcome.page)}", overflow="fold")]
+    parts += [Text(), Text("every run, every curve:  make ui  (MLflow)")]
+    return Panel(Group(*parts), title="regatta", title_align="left", expand=False)
+
+
+def _table(outcome: Outcome) -> Table:
+    table = Table(
+        title=outcome.problem, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0)
+    )
+    table.add_column("", justify="right")
+    for name in ("run", "family", "data set"):
+        table.add_column(name)
+    table.add_column(str(outcome.ranking[0].get("primary", "score")), justify="right")
+    for row in outcome.ranking:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    score = row.get("score")
+    shown = f"{score:.4f}" if isinstance(score, float) else str(score)
+    return [str(row.get("rank", "")), *(str(row.get(key, "")) for key in ("run", "family", "dataset")), shown]
+
+
+def markdown(outcome: Outcome) -> str:
+    """The same for Prefect's artifact, with links to the runs in MLflow."""
+    primary = outcome.ranking[0].get("primary", "score")
+    lines = [
+        f"## {outcome.problem}",
+        "",
+        f"| | run | family | data set | {primary} |",
+        "|--:|---|---|---|--:|",
+    ]
+    for row in outcome.ranking:
+        rank, run, family, dataset, score = _cells(row)
+        address = outcome.links.get(run)
+        lines.append(
+            f"| {rank} | {f'[{run}]({address})' if address else run} | {family} | {dataset} | {score} |"
+        )
+    lines += ["", f"Report: `{outcome.page}`"]
+    if outcome.experiment_url:
+        lines += ["", f"[All runs in MLflow]({outcome.experiment_url})"]
+    return "\n".join(lines)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,108 @@
+"""`python -m flows.reproduce`: `dvc repro` in parallel. Same stages, same command lines, same dvc.lock."""
+
+import argparse
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from flows.board import board
+from flows.course import Plan, planned
+from flows.embedded import Server, answers, embedded_server, settings_for
+from flows.outcome import card
+from flows.running import running_services
+from flows.stage import Leashes
+from regatta.errors import one_line_errors
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line. Exit code 0 when all is up to date, 1 when a stage failed, 2 for bad input."""
+    options = _parser().parse_args(argv)
+    with one_line_errors():
+        try:
+            sys.exit(_reproduce(options))
+        except KeyboardInterrupt:
+            print(
+                "interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr
+            )
+            sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.reproduce", description=__doc__)
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="runs of params.yaml; none means everything")
+    parser.add_argument(
+        "--concurrency", type=_from_one, default=2, metavar="N", help="stages at the same time (2)"
+    )
+    parser.add_argument(
+        "--retries", type=_from_zero, default=0, metavar="N", help="further tries of a failed stage (0)"
+    )
+    parser.add_argument("--retry-delay", type=float, default=10, metavar="S", help="seconds before one (10)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting for this time only, like defaults.epochs=5; may be given several times",
+    )
+    return parser
+
+
+def _from_one(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _from_zero(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, found '{text}'")
+    return int(text)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    console = Console()
+    with planned(tuple(options.runs), tuple(options.set)) as plan:
+        headline, code = "all is up to date", 0
+        if not plan.is_done:
+            headline, code = _walk(plan, options, console)
+        console.print(card(plan.root, plan.problems, headline))
+    return code
+
+
+def _walk(plan: Plan, options: argparse.Namespace, console: Console) -> tuple[str, int]:
+    """The flow run's last word, and the exit code."""
+    with _prefect() as server:
+        # Prefect reads its settings when it is imported, and not before there is something to do.
+        from flows.flow import run_watched
+        from flows.walk import Pace
+
+        if server:
+            server.ready()
+        pace = Pace(options.concurrency, options.retries, options.retry_delay)
+        parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
+        with board(console, len(plan.stages)) as listen:
+            state = run_watched(plan, pace, listen, parameters)
+    return state.message or state.name or "", 0 if state.is_completed() else 1
+
+
+@contextmanager
+def _prefect() -> Generator[Server | None]:
+    """Lead Prefect to the server that the user named, to that of `make services`, or to our own."""
+    address = os.environ.get("PREFECT_API_URL") or running_services().get("PREFECT_API_URL")
+    if address and answers(f"{address}/health"):
+        os.environ.update(settings_for(address))
+        yield None
+        return
+    with embedded_server(Leashes()) as server:
+        os.environ.update(settings_for(server.api_url))
+        yield server
+
+
+if __name__ == "__main__":
+    main()

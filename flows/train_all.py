@@ -1,0 +1,21 @@
+"""The flow `reproduce`: every stage, or some runs and all that they need. Deployed by prefect.yaml."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.flow import Concurrency, Overrides, Retries, RetryDelay, Runs, run_planned
+from flows.walk import Pace
+
+
+@flow(name="reproduce")
+def reproduce(
+    runs: Runs = [],  # noqa: B006 (Prefect copies defaults; a list is what its form draws)
+    set: Overrides = [],  # noqa: B006
+    retries: Retries = 1,
+    retry_delay_s: RetryDelay = 10.0,
+    concurrency: Concurrency = 2,
+) -> State[Any]:
+    """Bring the whole course up to date, or the runs named, with their upstream stages and reports."""
+    return run_planned(runs, set, Pace(concurrency, retries, retry_delay_s))

@@ -1,0 +1,184 @@
+"""A place of its own for runs with other settings: tracked files, own params.yaml, shared cache."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from flows.graph import cache_folder, copy_results
+from regatta.errors import RegattaError, nearest
+from regatta.settings.course import PARAMS, read_course
+from regatta.settings.home import home
+from regatta.settings.reading import read_yaml
+
+WITHOUT_GIT = (
+    *("datasets", "flows", "models", "regatta", "tasks", "benchmarks", "tests"),
+    *(
+        "dvc.yaml",
+        "params.yaml",
+        ".dvc/config",
+        ".dvcignore",
+        "pyproject.toml",
+        "prefect.yaml",
+        "prefect.toml",
+    ),
+)
+"""What makes up the project where git cannot tell."""
+
+
+@contextmanager
+def workspace(root: Path, overrides: Sequence[str]) -> Generator[Path]:
+    """A folder like the project at *root*, but for *overrides* (`defaults.epochs=5`), for us alone.
+
+    The same overrides of the same files lead to the same folder, so that work can be taken up again;
+    while somebody else is in it, to another one. It is kept afterwards. Stages that the overrides do not
+    touch are restored from the cache, which is shared, run cache included.
+
+    Raises:
+        RegattaError: an override is not `key=value`, or does not fit; nothing has been written then.
+    """
+    params = overridden(read_yaml(root / PARAMS), overrides)
+    files = _tracked(root)
+    _check(params, root)
+    name = _digest(root, files, params)
+    for number in count(1):
+        folder = home() / "workspaces" / (name if number == 1 else f"{name}-{number}")
+        with _alone(folder) as is_ours:
+            if is_ours:
+                if not folder.exists():
+                    _make(folder, root, files, params)
+                    copy_results(root, folder)
+                yield folder
+                return
+
+
+def overridden(params: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """*params* with each `dotted.key=YAML value` of *overrides* put in place; *params* is left alone.
+
+    Raises:
+        RegattaError: an override is not of that form, or names a run that does not exist.
+    """
+    changed = yaml.safe_load(yaml.safe_dump(params))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise RegattaError(f"set '{override}': write it as key=value, like defaults.epochs=5")
+        _put(changed, key.strip().split("."), _value(text, override), override)
+    return changed
+
+
+def _put(content: dict[str, Any], parts: list[str], value: Any, override: str) -> None:
+    """Names of runs may hold dots, so the longest key that exists wins at each step."""
+    for length in range(len(parts) - 1, 0, -1):
+        below = content.get(".".join(parts[:length]))
+        if isinstance(below, dict):
+            if parts[:length] == ["runs"] and len(parts) > 2:
+                _check_run(below, parts[1:], override)
+            return _put(below, parts[length:], value, override)
+    if len(parts) > 1 and parts[0] in content:
+        raise RegattaError(f"set '{override}': '{parts[0]}' holds a value, not keys")
+    # Keys that do not exist yet are made; reading the result as a course refuses those nobody knows.
+    for part in parts[:-1]:
+        content = content.setdefault(part, {})
+    content[parts[-1]] = value
+    return None
+
+
+def _check_run(runs: dict[str, Any], parts: list[str], override: str) -> None:
+    if not any(".".join(parts[:length]) in runs for length in range(1, len(parts))):
+        raise RegattaError(f"set '{override}': no run '{parts[0]}': {nearest(parts[0], runs)}")
+
+
+def _value(text: str, override: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RegattaError(f"set '{override}': the value is not valid YAML") from None
+    # YAML 1.1 takes 1e-3 for a word; people mean the number.
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value)
+    return float(value) if is_number else value
+
+
+def _check(params: dict[str, Any], root: Path) -> None:
+    """Read *params* as the course that they would make, before anything is written to a workspace."""
+    trial = home() / "workspaces" / f".params-{os.getpid()}.yaml"
+    trial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_yaml(trial, params)
+        read_course(trial)
+    except RegattaError as fault:
+        raise RegattaError(str(fault).replace(str(trial), "params.yaml with these overrides")) from None
+    finally:
+        trial.unlink(missing_ok=True)
+
+
+def _tracked(root: Path) -> list[Path]:
+    """Files of the project, relative to *root*, those that are new but not ignored too."""
+    listing = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=False,
+    )
+    names = os.fsdecode(listing.stdout).split("\0") if listing.returncode == 0 else []
+    files = [Path(name) for name in names if name and (root / name).is_file()]
+    # A project inside somebody else's repository may be ignored there.
+    return sorted(files) if Path("dvc.yaml") in files else _known(root)
+
+
+def _known(root: Path) -> list[Path]:
+    found = [path for name in WITHOUT_GIT for path in [root / name, *sorted((root / name).rglob("*"))]]
+    return [p.relative_to(root) for p in found if p.is_file() and "__pycache__" not in p.parts]
+
+
+def _digest(root: Path, files: list[Path], params: dict[str, Any]) -> str:
+    digest = hashlib.sha256(yaml.safe_dump(params).encode())
+    for file in files:
+        digest.update(f"\0{file}\0".encode())
+        digest.update((root / file).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[bool]:
+    """Whether nobody else is in *folder*; nobody will be until the block is left, or we die."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        yield _try_lock(lock)
+
+
+def _try_lock(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make(folder: Path, root: Path, files: list[Path], params: dict[str, Any]) -> None:
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for file in files:
+            (partial / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / file, partial / file)
+        _write_yaml(partial / PARAMS, params)
+        (partial / ".dvc").mkdir(exist_ok=True)
+        (partial / ".dvc" / "config.local").write_text(
+            f"[core]\n    no_scm = True\n    analytics = False\n[cache]\n    dir = {cache_folder(root)}\n"
+        )
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

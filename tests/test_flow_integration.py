@@ -1,0 +1,76 @@
+"""`python -m flows.reproduce` as a user runs it: with its own server, with overrides, and killed."""
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.toy import ask_all, make_toy, mark, marked, prefect_server, run, start, wait_until
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """A home whose Prefect database is made already; making it takes longer than all else here."""
+    folder = tmp_path_factory.mktemp("home")
+    with prefect_server(folder):
+        pass
+    yield folder
+
+
+@pytest.fixture
+def toy(tmp_path: Path, home: Path) -> Path:
+    folder = make_toy(tmp_path / "toy")
+    shutil.copytree(home, folder / ".regatta")
+    return folder
+
+
+def test_cold_then_up_to_date_then_with_overrides(toy: Path) -> None:
+    env = mark()
+    code, output = run(toy, "flows.reproduce", "two", "three", **env)
+    assert code == 0, output
+    assert "8 done" in output and "epoch 1/1 train two" in output
+    assert not marked(env)
+    code, output = run(toy, "flows.reproduce", "two", "three")
+    assert (code, output.count("started")) == (0, 0)
+    assert "all is up to date" in output
+
+    code, output = run(toy, "flows.reproduce", "--set", "runs.two.lr=0.9", "two")
+    assert code == 0, output
+    assert "train@two | started" in output
+    assert "download@d | started" not in output
+    [workspace] = [p for p in (toy / ".regatta" / "workspaces").iterdir() if p.is_dir()]
+    assert f"{workspace.name}/report/classification" in output
+    assert "0.9" in (workspace / "trained" / "two").read_text()
+    assert "0.9" not in (toy / "trained" / "two").read_text()
+
+
+def test_sigkill_leaves_no_process_and_the_next_flow_says_crashed(toy: Path) -> None:
+    (toy / "play" / "download-e.hang").touch()
+    env = mark()
+    with start(toy, "flows.reproduce", "three", **env) as process:
+        wait_until(lambda: (toy / "play" / "download-e.hanging").exists())
+        process.kill()
+        wait_until(lambda: not marked(env), 10)
+    (toy / "play" / "download-e.hang").unlink()
+    code, output = run(toy, "flows.reproduce", "three")
+    assert code == 0, output
+    with prefect_server(toy / ".regatta") as api:
+        runs = ask_all(api, "flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"})
+    assert [row["state"]["type"] for row in runs] == ["CRASHED", "COMPLETED"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tow"], "params.yaml: no run 'tow': did you mean 'two'?"),
+        (["--set", "defaults.epoch=3"], "did you mean 'epochs'?"),
+        (["--concurrency", "0"], "--concurrency"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], says: str, toy: Path) -> None:
+    code, output = run(toy, "flows.reproduce", *arguments)
+    assert code == 2
+    [line] = [line for line in output.splitlines() if "error: " in line]
+    assert says in line
+    assert "Traceback" not in output
