@@ -1,0 +1,162 @@
+"""What evaluating and training left on disk, read into frozen values: everything a report is made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from regatta.reporting.reading import broken, number, read_csv, read_json
+from regatta.reporting.samples import SampleRecord
+from regatta.settings.course import Course, Run
+from regatta.settings.trained import TrainedRun
+
+
+class _Written(BaseModel):
+    """A JSON file of an earlier stage; keys that a report does not show are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Costs(_Written):
+    """costs/P/R.json: what a run takes. None is "not measured here"."""
+
+    parameters: int | None = None
+    flops: float | None = None
+    """Of one image forward."""
+    latency_p50_ms: float | None = None
+    """Of one image alone."""
+    latency_p95_ms: float | None = None
+    throughput_per_s: float | None = None
+    peak_memory_mb: float | None = None
+    train_s: float | None = None
+    evaluate_s: float | None = None
+
+
+class Timings(_Written):
+    """timings.json: where and how fast a run trained."""
+
+    train_s: float
+    samples_per_s: float | None = None
+    data_wait_share: float | None = None
+    workers: int | None = None
+    device: str = ""
+    hardware: str | dict[str, Any] = ""
+    git_commit: str | None = None
+    versions: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a run's history."""
+
+    epoch: int
+    step: int
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One score of one class; NaN where the class does not occur."""
+
+    name: str
+    score: str
+    value: float
+    support: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything known of one finished run."""
+
+    run: Run
+    primary: str
+    """Key in `scores` of the score that ranks."""
+    samples: int
+    """Test samples behind the scores."""
+    scores: Mapping[str, float]
+    costs: Costs
+    per_class: tuple[ClassScore, ...]
+    confusion: NDArray[np.int64]
+    """Counts [actual, predicted] i64[K K], in the order of `record.classes`."""
+    history: tuple[Point, ...]
+    record: TrainedRun
+    timings: Timings
+    samples_folder: Path
+    """Where the pictures that `pictures` names lie."""
+    pictures: tuple[SampleRecord, ...]
+
+    @property
+    def score(self) -> float:
+        return self.scores[self.primary]
+
+
+def collect(course: Course, problem: str, root: Path = Path()) -> tuple[RunResult, ...]:
+    """Results of the runs about *problem* that params.yaml lists, in its order; other folders are ignored.
+
+    Raises:
+        RegattaError: a file is missing or broken; the line names the stage that makes it.
+    """
+    return tuple(_read_run(run, root) for run in course.runs.values() if run.problem == problem)
+
+
+def _read_run(run: Run, root: Path) -> RunResult:
+    results = root / "results" / run.problem / run.name
+    evaluate, train = f"evaluate@{run.name}", f"train@{run.name}"
+    scores = read_json(results / "scores.json", dict[str, float | int | str | None], evaluate)
+    record = read_json(results / "run.json", TrainedRun, evaluate)
+    costs = read_json(root / "costs" / run.problem / f"{run.name}.json", Costs, evaluate)
+    timings = read_json(root / "journals" / run.problem / run.name / "timings.json", Timings, train)
+    samples_folder = results / "figures" / "samples"
+    primary = str(scores.get("primary"))
+    if not isinstance(scores.get(primary), float | int):
+        raise broken(results / "scores.json", f"'primary' names no score: '{primary}'", evaluate)
+    return RunResult(
+        run=run,
+        primary=primary,
+        samples=int(scores.get("samples") or 0),
+        scores={k: float(v) for k, v in scores.items() if isinstance(v, float | int) and k != "samples"},
+        costs=_with_training(costs, record, timings),
+        per_class=_read_per_class(results / "per_class.csv", evaluate),
+        confusion=_read_confusion(results / "confusion.csv", record.classes, evaluate),
+        history=_read_history(results / "curves.csv", evaluate),
+        record=record,
+        timings=timings,
+        samples_folder=samples_folder,
+        pictures=tuple(read_json(samples_folder / "samples.json", list[SampleRecord], evaluate)),
+    )
+
+
+def _with_training(costs: Costs, record: TrainedRun, timings: Timings) -> Costs:
+    """Evaluating need not know what training took; training does."""
+    return costs.model_copy(update={"train_s": timings.train_s, "parameters": record.parameters})
+
+
+def _read_per_class(path: Path, stage: str) -> tuple[ClassScore, ...]:
+    def class_score(name: str, score: str, value: str, support: str) -> ClassScore:
+        return ClassScore(name, score, number(value), number(support))
+
+    return tuple(read_csv(path, ("class", "score", "value", "support"), class_score, stage))
+
+
+def _read_history(path: Path, stage: str) -> tuple[Point, ...]:
+    def point(epoch: str, step: str, metric: str, value: str) -> Point:
+        return Point(int(epoch), int(step), metric, number(value))
+
+    return tuple(read_csv(path, ("epoch", "step", "metric", "value"), point, stage))
+
+
+def _read_confusion(path: Path, classes: Sequence[str], stage: str) -> NDArray[np.int64]:
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+
+    def add(actual: str, predicted: str, count: str) -> None:
+        if not {actual, predicted} <= set(classes):
+            raise ValueError(f"'{actual}' or '{predicted}' is no class of this run")
+        counts[classes.index(actual), classes.index(predicted)] = int(float(count))
+
+    read_csv(path, ("actual", "predicted", "count"), add, stage)
+    return counts
