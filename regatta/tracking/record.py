@@ -1,0 +1,140 @@
+"""What one run left on disk, read whole before a word of it goes to MLflow."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regatta.errors import RegattaError
+from regatta.settings.card import Card, read_card
+from regatta.settings.course import Run
+from regatta.settings.reading import read_yaml
+from regatta.settings.trained import TrainedRun, read_trained
+from regatta.tracking.journal import Journal, read_journal
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run's files lie."""
+
+    trained: Path
+    """trained/R: weights and run.json"""
+    journals: Path
+    """journals/P/R: journal.jsonl and timings.json"""
+    results: Path
+    """results/P/R: scores, tables, figures"""
+    costs: Path
+    """costs/P/R.json"""
+    shared: tuple[Path, ...]
+    """Files of the whole course that go with each run: dvc.lock, params.yaml and the card, where there."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as its files tell it."""
+
+    trained: TrainedRun
+    card: Card
+    journal: Journal
+    timings: dict[str, Any]
+    scores: dict[str, Any]
+    costs: dict[str, float]
+    data_digest: str
+    """DVC's digest of the packed data that the run was trained on; the manifest's where DVC was not used."""
+    digest: str
+    """Over every byte that the run left: says whether MLflow has this very record."""
+    places: Places
+
+    @property
+    def name(self) -> str:
+        return self.trained.name
+
+    @property
+    def started_ms(self) -> int:
+        return round(self.timings["started_at_s"] * 1000)
+
+    @property
+    def ended_ms(self) -> int:
+        """When the last point was written."""
+        last_ms = max((round(point.time_s * 1000) for point in self.journal.points), default=0)
+        return max(self.started_ms, last_ms)
+
+    @property
+    def primary(self) -> str:
+        """Name of the score that ranks the problem's runs; higher is better."""
+        return self.scores["primary"]
+
+
+def read_record(run: Run, root: Path = Path()) -> RunRecord:
+    """Everything that *run* left below *root*, the project's folder.
+
+    Raises:
+        RegattaError: something is missing or cannot be read; the line says which stage makes it.
+    """
+    places = _places(run, root)
+    timings = _read_json(places.journals / "timings.json", f"train@{run.name}", {"started_at_s", "train_s"})
+    scores = _read_json(places.results / "scores.json", f"evaluate@{run.name}", {"primary"})
+    costs = _read_json(places.costs, f"evaluate@{run.name}") | {"train_s": timings["train_s"]}
+    trained = read_trained(places.trained)
+    return RunRecord(
+        trained=trained,
+        card=read_card(run.dataset, root / "datasets"),
+        journal=read_journal(places.journals / "journal.jsonl"),
+        timings=timings,
+        scores=scores,
+        costs={name: value for name, value in costs.items() if isinstance(value, int | float)},
+        data_digest=_dvc_digest(run, root) or trained.data_digest,
+        digest=_digest(places),
+        places=places,
+    )
+
+
+def _places(run: Run, root: Path) -> Places:
+    shared = (root / "dvc.lock", root / "params.yaml", root / "datasets" / f"{run.dataset}.yaml")
+    return Places(
+        trained=root / "trained" / run.name,
+        journals=root / "journals" / run.problem / run.name,
+        results=root / "results" / run.problem / run.name,
+        costs=root / "costs" / run.problem / f"{run.name}.json",
+        shared=tuple(path for path in shared if path.is_file()),
+    )
+
+
+def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RegattaError(f"{path}: no such file; run 'dvc repro {stage}'") from None
+    except ValueError as fault:
+        raise RegattaError(f"{path}: not JSON ({fault}); run 'dvc repro --force {stage}'") from None
+    if not isinstance(content, dict) or not required <= set(content):
+        raise RegattaError(f"{path}: lacks {', '.join(sorted(required))}; run 'dvc repro --force {stage}'")
+    return content
+
+
+def _dvc_digest(run: Run, root: Path) -> str | None:
+    """DVC's digest of the packed data as `dvc.lock` has it for the run's training, if it has."""
+    lock = root / "dvc.lock"
+    if not lock.is_file():
+        return None
+    stage = read_yaml(lock).get("stages", {}).get(f"train@{run.name}", {})
+    packed = f"data/packed/{run.dataset}"
+    return next((dep.get("md5") for dep in stage.get("deps", ()) if dep.get("path") == packed), None)
+
+
+def _digest(places: Places) -> str:
+    """sha256 over names and bytes of the run's own files."""
+    total = hashlib.sha256()
+    for path in _own_files(places):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name} {content}\n".encode())
+    return total.hexdigest()
+
+
+def _own_files(places: Places) -> Iterator[Path]:
+    for folder in (places.trained, places.journals, places.results):
+        yield from sorted(path for path in folder.rglob("*") if path.is_file())
+    yield places.costs

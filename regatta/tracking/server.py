@@ -1,0 +1,77 @@
+"""Where MLflow is, and what to say when it is not there."""
+
+import logging
+import os
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from regatta.settings.home import home
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An MLflow that answers, held by this process alone among those of this machine."""
+
+    client: MlflowClient
+    artifact_root: str | None
+    """URI of the folder for new experiments' artifacts; None leaves it to the server."""
+
+
+@contextmanager
+def tracking(uri: str) -> Generator[Tracking, None, None]:
+    """MLflow at *uri*, locked: two processes of this machine never sync at the same time.
+
+    A sqlite file that is not there yet is made. Faults of MLflow come out as MLflow raises them, its
+    warnings not at all: they are about its own code and nothing a user could mend.
+    """
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "tracking.lock"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _make_database(uri)
+        # MLflow's model registry asks the process's tracking URI, whatever its client was given.
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        served = urlsplit(uri).scheme in ("http", "https")
+        yield Tracking(MlflowClient(uri, uri), None if served else _artifact_root())
+
+
+def without_password(text: str, uri: str) -> str:
+    """*text* as it may be shown: free of the user and password that *uri* may hold."""
+    user, at, _ = urlsplit(uri).netloc.rpartition("@")
+    return text.replace(user + at, "") if at else text
+
+
+def _artifact_root() -> str:
+    return (home() / "mlartifacts").as_uri()
+
+
+def _make_database(uri: str) -> None:
+    """Make the sqlite file of *uri* whole or not at all.
+
+    MLflow's migrations are not one transaction: a process killed among them leaves a file that
+    MLflow can neither use nor mend.
+    """
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or (path.exists() and path.stat().st_size):
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_root()).engine.dispose()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""`python -m tasks.track PROBLEM`: what its runs left, into MLflow; the receipt in tracked/PROBLEM.json."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from regatta.errors import RegattaError, nearest, one_line_errors
+from regatta.settings.course import Course, Run, read_course
+from regatta.settings.home import home, tracking_uri
+from regatta.whole import whole_file
+
+
+def track(problem: str) -> None:
+    """Sync every run of *problem* that params.yaml lists.
+
+    Raises:
+        RegattaError: no such problem, a run's files are missing, or MLflow is not there.
+    """
+    from regatta.tracking.receipt import links, receipt
+    from regatta.tracking.record import read_record
+
+    course = read_course()
+    records = [read_record(run) for run in _runs(course, problem)]
+    for record in records:
+        if record.journal.torn:
+            print(f"{record.places.journals}/journal.jsonl: the last line is torn and left out", flush=True)
+
+    from regatta.tracking.sync import sync  # MLflow: two seconds, for those who get this far
+
+    synced = sync(problem, records, course.datasets, tracking_uri())
+    _write(home() / "links" / f"{problem}.json", links(synced.experiment_id, synced.run_ids))
+    _write(Path("tracked") / f"{problem}.json", receipt(records))
+    points = sum(len(record.journal.points) for record in records)
+    print(f"{problem}: {len(records)} runs with {points} points are in MLflow", flush=True)
+
+
+def _runs(course: Course, problem: str) -> list[Run]:
+    runs = [run for run in course.runs.values() if run.problem == problem]
+    if not runs:
+        hint = nearest(problem, course.problems)
+        raise RegattaError(f"params.yaml: no run is about '{problem}': {hint}")
+    return runs
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the stage."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.track", description=__doc__)
+    parser.add_argument("problem", help="classification or segmentation")
+    with one_line_errors():
+        track(parser.parse_args(argv).problem)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Syncing over HTTP with a real MLflow server, which dies in the middle and comes back."""
+
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks import track
+from tests import tracking_fakes as fakes
+
+RUNS = {name: {"problem": "classification", "dataset": "a"} for name in ("one", "two", "three", "four")}
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Generator[subprocess.Popen[bytes], None, None]:
+    """An MLflow server that answers; killed with all its children at the end."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log)
+    try:
+        wait_for(port, process)
+        yield process
+    finally:
+        kill(process)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline_s = time.monotonic() + 150
+    while time.monotonic() < deadline_s and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail("the MLflow server does not start")
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for member in family:
+            member.kill()
+    process.wait()
+
+
+def kill_in_the_middle(process: subprocess.Popen[bytes], database: Path) -> None:
+    """Kill the server once the second run has its first points."""
+    count = "select count(distinct run_uuid) from metrics"
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        while connection.execute(count).fetchone()[0] < 2:
+            time.sleep(0.005)
+    kill(process)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_a_server_that_dies_in_the_middle_is_paid_what_is_owed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("REGATTA_HOME", raising=False)
+    monkeypatch.chdir(fakes.make_course(tmp_path, RUNS))
+    track.main(["classification"])
+    wanted = fakes.content(f"sqlite:///{tmp_path}/.regatta/mlflow.db", "classification")
+
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with server(tmp_path, port) as process:
+        killer = threading.Thread(target=kill_in_the_middle, args=(process, tmp_path / "server.db"))
+        killer.start()
+        with pytest.raises(SystemExit):
+            track.main(["classification"])
+        killer.join()
+    line = capsys.readouterr().err
+    owed = re.search(r"(\d) runs with (\d+) points are still owed", line)
+    assert owed, line
+    assert int(owed[1]) in (2, 3)  # the first run was paid; the second perhaps, before the blow fell
+    assert int(owed[2]) == 96 * int(owed[1])
+    assert uri in line
+
+    with server(tmp_path, port):
+        track.main(["classification"])
+        assert fakes.content(uri, "classification") == wanted
+        run_ids = fakes.run_ids(uri, "classification")
+        track.main(["classification"])
+        assert fakes.content(uri, "classification") == wanted
+        assert fakes.run_ids(uri, "classification") == run_ids
