@@ -20,19 +20,16 @@ FILES = ("params.yaml", "dvc.yaml", "prefect.yaml", "pyproject.toml", ".dvcignor
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project without git, data or results; the working directory of the test."""
-    folder = tmp_path / "project"
+def copy_project(parent: Path) -> Path:
+    """A copy of the project without git, data or results."""
+    folder = parent / "project"
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copyfile(ROOT / name, folder / name)
     (folder / ".dvc").mkdir()
-    config = (ROOT / ".dvc/config").read_text() + "[core]\n    no_scm = true\n"
-    (folder / ".dvc/config").write_text(config)
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("REGATTA_HOME", raising=False)
+    shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
+    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     return folder
 
 

@@ -1,0 +1,32 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?=
+export DO_NOT_TRACK := 1
+
+.PHONY: demo test lint services ui clean
+
+demo: .venv/installed  ## the whole course with the settings of params.yaml, then a comparison
+	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
+
+test: .venv/installed  ## every test, real servers included
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
+
+services: .venv/installed  ## Prefect, MLflow and Ray on 127.0.0.1, until Ctrl-C
+	@$(BIN)/python -m flows.services
+
+ui: .venv/installed  ## MLflow's pages on 127.0.0.1:5000
+	@$(BIN)/python -m flows.ui
+
+# The hashed lock is installed by uv, which pip brings into the environment. Bytecode is compiled at once:
+# each stage is a process of its own, and must not compile what it imports.
+.venv/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Regatta needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "installing requirements.lock into .venv (about a minute) …"
+	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
+	@touch $@

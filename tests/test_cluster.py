@@ -1,0 +1,117 @@
+"""Ray Train around the engine: local mode for one worker, real workers for more; the same arithmetic."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from regatta.cluster.lines import lines_shown, say_into
+from regatta.cluster.resources import resources_of
+from regatta.engine.job import Job, Outcome
+from regatta.errors import RegattaError
+from regatta.packed.schema import Packed
+from regatta.settings.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+FIT = """
+import sys
+from pathlib import Path
+from regatta.cluster.fitting import fit
+from regatta.engine.job import Job
+from regatta.errors import one_line_errors
+from tasks.train import train_worker
+if __name__ == "__main__":
+    with one_line_errors():
+        fit(train_worker, Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+"""
+
+
+def job_of(packed: Packed, folder: Path, **settings) -> Job:
+    folder.mkdir()
+    recipe = Recipe(batch_size=16, lr=0.01, precision="fp32", threads_per_worker=1, **settings)
+    return Job(
+        run="trial",
+        problem="classification",
+        family="mlp",
+        options={"width": 8},
+        recipe=recipe,
+        data=packed.path,
+        key=folder.name * 8,
+        folder=folder,
+    )
+
+
+def fit(job: Job) -> subprocess.CompletedProcess[str]:
+    """Fit in a process of its own, as a stage does."""
+    (job.folder / "job.json").write_text(job.model_dump_json())
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    return subprocess.run(
+        [sys.executable, "-c", FIT, str(job.folder / "job.json")],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(400)
+def test_two_workers_learn_what_one_learns_and_show_their_lines(packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem="classification", train=39)  # not divisible
+    alone, two = (
+        job_of(packed, tmp_path / name, workers=n, epochs=2) for name, n in (("alone", 1), ("two", 2))
+    )
+    for job in (alone, two):
+        done = fit(job)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert "epoch 2/2 val loss" in done.stdout
+    one, other = (load_file(job.folder / "last.safetensors") for job in (alone, two))
+    for name in one:
+        torch.testing.assert_close(other[name], one[name], rtol=1e-4, atol=1e-5)
+    outcomes = [Outcome.model_validate_json((j.folder / "outcome.json").read_bytes()) for j in (alone, two)]
+    assert [outcome.workers for outcome in outcomes] == [1, 2]
+    assert outcomes[0].steps == outcomes[1].steps == 6
+
+
+def test_a_fault_in_a_worker_is_one_line(packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem="classification")
+    job = job_of(packed, tmp_path / "run", epochs=50, schedule="constant")
+    job = job.model_copy(update={"recipe": job.recipe.model_copy(update={"lr": 1e30})})
+    done = fit(job)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: run trial: the loss is not finite at step")
+    assert "Traceback" not in done.stderr
+
+
+def test_more_gpus_than_there_are_is_refused() -> None:
+    with pytest.raises(RegattaError, match=r"runs.one: 2 workers of 1 GPU each .* there are 1 GPUs"):
+        resources_of(Recipe(workers=2, gpus_per_worker=1), "one", gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "gpus", "expected"),
+    [
+        (Recipe(), 0, (1, 0)),
+        (Recipe(), 1, (1, 1)),
+        (Recipe(), 4, (4, 1)),
+        (Recipe(workers=2), 4, (2, 1)),
+        (Recipe(workers=2), 0, (2, 0)),
+        (Recipe(gpus_per_worker=0), 4, (1, 0)),
+    ],
+)
+def test_auto_takes_the_gpus_there_are_else_one_worker(recipe: Recipe, gpus: int, expected) -> None:
+    resources = resources_of(recipe, "one", gpus)
+    assert (resources.workers, resources.gpus_per_worker) == expected
+
+
+def test_lines_arrive_in_order_to_the_last(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    say_into(tmp_path, 0, "from an attempt before")
+    with lines_shown(tmp_path):
+        for i in range(200):
+            say_into(tmp_path, 0, f"line {i}")
+    assert capfd.readouterr().out.splitlines() == [f"line {i}" for i in range(200)]

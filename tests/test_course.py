@@ -1,0 +1,297 @@
+"""The whole course as a user runs it, in a copy of the project: own data, own family, both drivers."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.conftest import copy_project
+
+BIN = Path(sys.executable).parent
+TIMED = ("journals/", "costs/", "report/")
+"""Outputs that tell of time; everything else is the same whoever drives."""
+OWN_FAMILY = '''
+"""The mean colour of a picture, and one linear layer."""
+from models.family import Family, InputSpec, Options
+from torch import nn
+
+def build(spec: InputSpec, options: Options) -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(spec.channels, spec.classes))
+
+FAMILY = Family("colour", "classification", "none", build, recipe={"lr": 1.0, "batch_size": 8})
+'''
+FOLDER_CARD = """
+title: Three paints
+problem: classification
+format: image-folder
+licence: mine
+citation: mine
+path: {source}
+classes: [blue, green, red]
+image: {{height_px: 16, width_px: 16}}
+splits: {{train: {{folder: train}}, val: {{fraction: 0.25}}, test: {{folder: test}}}}
+"""
+MASK_CARD = """
+title: Lit squares
+problem: segmentation
+format: mask-folder
+licence: mine
+citation: mine
+path: {source}
+classes: [ground, square]
+ignore_label: 255
+image: {{height_px: 32, width_px: 48}}
+splits:
+  train: {{images: train, masks: trainannot}}
+  val: {{images: val, masks: valannot}}
+  test: {{images: val, masks: valannot}}
+"""
+RUNS = {
+    "softmax-digits": {"problem": "classification", "dataset": "digits", "family": "softmax"},
+    "colour-paints": {"problem": "classification", "dataset": "paints", "family": "colour", "epochs": 8},
+    "fcn8s-squares": {
+        "problem": "segmentation",
+        "dataset": "squares",
+        "family": "fcn8s",
+        "options": {"width": 0.05},
+    },
+}
+
+
+def run(project: Path, *command: str, code: int | None = 0, **environment: str) -> str:
+    """Run a command of the project's environment there; its output."""
+    settings = {k: v for k, v in os.environ.items() if k not in ("REGATTA_HOME", "PYTHONPATH")}
+    settings |= {"PATH": f"{BIN}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"} | environment
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=project,
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    if code is not None:
+        assert done.returncode == code, done.stdout[-6000:]
+    return done.stdout
+
+
+def lock(project: Path) -> dict[str, Any]:
+    """dvc.lock without the digests of what tells of time."""
+    content = yaml.safe_load((project / "dvc.lock").read_text())
+    for stage in content["stages"].values():
+        for entry in stage.get("deps", []) + stage.get("outs", []):
+            if entry["path"].startswith(TIMED):
+                for key in ("md5", "size", "nfiles"):
+                    entry.pop(key, None)
+    return content
+
+
+def make_paints(folder: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, many in (("train", 12), ("test", 4)):
+        for channel, name in enumerate(("red", "green", "blue")):
+            (folder / split / name).mkdir(parents=True)
+            for i in range(many):
+                picture = generator.integers(0, 90, (20, 30 + i, 3), dtype=np.uint8)
+                picture[..., channel] += 150
+                Image.fromarray(picture).save(folder / split / name / f"{i}.jpg")
+
+
+def make_squares(folder: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, many in (("train", 10), ("val", 5)):
+        (folder / split).mkdir(parents=True)
+        (folder / f"{split}annot").mkdir()
+        for i in range(many):
+            picture = generator.integers(0, 60, (32, 48, 3), dtype=np.uint8)
+            mask = np.zeros((32, 48), np.uint8)
+            top, left = generator.integers(0, 16, 2)
+            picture[top : top + 14, left : left + 14] += 150
+            mask[top : top + 14, left : left + 14] = 1
+            Image.fromarray(picture).save(folder / split / f"{i}.png")
+            Image.fromarray(mask).save(folder / f"{split}annot" / f"{i}.png")
+
+
+def make_project(folder: Path, source: Path) -> Path:
+    """A copy of the project with two data sets and a family of the user's own: what the README says to do."""
+    project = copy_project(folder)
+    (project / "datasets/paints.yaml").write_text(FOLDER_CARD.format(source=source / "paints"))
+    (project / "datasets/squares.yaml").write_text(MASK_CARD.format(source=source / "squares"))
+    (project / "models/colour.py").write_text(OWN_FAMILY)
+    listing = project / "models/__init__.py"
+    text = listing.read_text().replace("import (", "import (\n    colour,", 1)
+    listing.write_text(text.replace('    "softmax"', '    "colour": colour.FAMILY,\n    "softmax"', 1))
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params |= {"datasets": ["digits", "paints", "squares"], "runs": RUNS}
+    params["defaults"] |= {"epochs": 2, "threads_per_worker": 1}
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return project
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    make_paints(folder / "paints")
+    make_squares(folder / "squares")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Generator[Path]:
+    """The course, run by `dvc repro`."""
+    project = make_project(tmp_path_factory.mktemp("serial"), source)
+    run(project, "dvc", "repro")
+    yield project
+
+
+@pytest.mark.timeout(600)
+def test_own_data_and_an_own_family_come_through_to_the_report(serial: Path) -> None:
+    ranking = json.loads((serial / "report/classification/ranking.json").read_text())
+    paints = next(row for row in ranking if row["run"] == "colour-paints")
+    assert paints["score"] > 0.9  # the colours are learnt, not guessed
+    (squares,) = json.loads((serial / "report/segmentation/ranking.json").read_text())
+    assert squares["run"] == "fcn8s-squares"
+    page = (serial / "report/classification/index.html").read_text()
+    assert "colour-paints" in page
+    for run_name, settings in RUNS.items():
+        figures = serial / "results" / settings["problem"] / run_name / "figures"
+        for name in ("curves.png", "confusion.png", "per_class.png", "samples/samples.json"):
+            assert (figures / name).stat().st_size > 100, name
+
+
+@pytest.mark.timeout(600)
+def test_both_drivers_leave_the_same_lock(serial: Path, source: Path, tmp_path: Path) -> None:
+    parallel = make_project(tmp_path, source)
+    said = run(parallel, "python", "-m", "flows.reproduce")
+    assert lock(parallel) == lock(serial)
+    assert "colour-paints" in said
+    before = (parallel / "dvc.lock").read_bytes()
+    assert "up to date" in run(parallel, "dvc", "repro")
+    assert (parallel / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.timeout(300)
+def test_a_second_time_nothing_is_done(serial: Path) -> None:
+    before = (serial / "dvc.lock").read_bytes()
+    assert "up to date" in run(serial, "python", "-m", "flows.reproduce")
+    assert (serial / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.timeout(300)
+def test_training_again_gives_the_same_bytes(serial: Path) -> None:
+    weights = {p: p.read_bytes() for p in (serial / "trained/softmax-digits").iterdir()}
+    shutil.rmtree(serial / "trained/softmax-digits")
+    run(serial, "python", "-m", "tasks.train", "softmax-digits")
+    for path, content in weights.items():
+        assert path.read_bytes() == content, path.name
+
+
+@pytest.mark.timeout(300)
+def test_dvc_shows_metrics_and_plots(serial: Path) -> None:
+    shown = run(serial, "dvc", "metrics", "show")
+    assert "top1" in shown
+    assert "mean_iou" in shown
+    run(serial, "dvc", "plots", "show", "--out", "plots")
+    assert "colour-paints" in (serial / "plots/index.html").read_text()
+
+
+@pytest.mark.timeout(300)
+def test_an_older_version_of_the_data_comes_back_from_a_remote(serial: Path, tmp_path: Path) -> None:
+    run(serial, "dvc", "remote", "add", "--force", "--default", "shelf", str(tmp_path / "shelf"))
+    run(serial, "dvc", "push", "preprocess@digits")
+    content = (serial / "data/packed/digits/train/images.npy").read_bytes()
+    shutil.rmtree(serial / "data/packed/digits")
+    shutil.rmtree(serial / ".dvc/cache")
+    run(serial, "dvc", "pull", "preprocess@digits")
+    assert (serial / "data/packed/digits/train/images.npy").read_bytes() == content
+
+
+BAD_RUNS = [
+    ({"family": "softmux"}, "unknown family 'softmux': did you mean 'softmax'?"),
+    ({"family": "unet"}, "family 'unet' is for segmentation, but the run's problem is classification"),
+    (
+        {"dataset": "squares"},
+        "data set 'squares' is for segmentation, but the run's problem is classification",
+    ),
+    ({"dataset": "digit"}, "unknown dataset 'digit': did you mean 'digits'?"),
+    ({"options": {"width": 3}}, "unknown key 'width'"),
+    ({"epochs": "ten"}, "'epochs': "),
+    ({"family": "lenet"}, "lenet"),  # 8x8 digits are too small for it without padding
+]
+
+
+@pytest.mark.timeout(600)
+def test_what_cannot_be_run_is_refused_before_anything_runs(tmp_path: Path, source: Path) -> None:
+    project = make_project(tmp_path, source)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    for changes, message in BAD_RUNS:
+        wrong = params | {"runs": RUNS | {"softmax-digits": RUNS["softmax-digits"] | changes}}
+        (project / "params.yaml").write_text(yaml.safe_dump(wrong))
+        said = run(project, "python", "-m", "tasks.check", code=2)
+        assert len(said.strip().splitlines()) == 1, said
+        assert message in said
+        assert "params.yaml: runs.softmax-digits" in said
+        assert not (project / "checked").exists()
+    said = run(project, "dvc", "repro", code=None)
+    assert "error: params.yaml: runs.softmax-digits" in said
+    assert not (project / "data").exists()
+
+
+@pytest.mark.timeout(300)
+def test_bad_training_input_is_one_line_and_leaves_what_was_finished(serial: Path) -> None:
+    params = (serial / "params.yaml").read_text()
+    finished = sorted(p for p in (serial / "trained").rglob("*") if p.is_file())
+    cases = [
+        ({"batch_size": 100000}, "batch_size 100000 is more than the"),
+        ({"workers": 2, "gpus_per_worker": 1}, "there are 0 GPUs"),
+    ]
+    try:
+        for changes, message in cases:
+            wrong = yaml.safe_load(params)
+            wrong["runs"]["softmax-digits"] |= changes
+            (serial / "params.yaml").write_text(yaml.safe_dump(wrong))
+            said = run(serial, "python", "-m", "tasks.train", "softmax-digits", code=2)
+            assert message in said
+            assert "Traceback" not in said
+    finally:
+        (serial / "params.yaml").write_text(params)
+    assert sorted(p for p in (serial / "trained").rglob("*") if p.is_file()) == finished
+
+
+@pytest.mark.timeout(300)
+def test_weights_of_another_family_are_refused(serial: Path) -> None:
+    mine = serial / "trained/softmax-digits/best.safetensors"
+    content = mine.read_bytes()
+    mine.write_bytes((serial / "trained/colour-paints/best.safetensors").read_bytes())
+    try:
+        said = run(serial, "python", "-m", "tasks.evaluate", "softmax-digits", code=2)
+    finally:
+        mine.write_bytes(content)
+    assert "weights of another family" in said
+    assert (serial / "results/classification/softmax-digits/scores.json").exists()
+
+
+@pytest.mark.timeout(300)
+def test_a_tracking_server_that_is_not_there_is_named_with_what_is_owed(serial: Path) -> None:
+    said = run(
+        serial,
+        "python",
+        "-m",
+        "tasks.track",
+        "classification",
+        code=2,
+        MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+    )
+    assert "http://127.0.0.1:9" in said
+    assert "Traceback" not in said

@@ -1,0 +1,85 @@
+"""Each room imports only from rooms below it, and each tool lives in exactly one place."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GROUND = {
+    "regatta.settings",
+    "regatta.errors",
+    "regatta.whole",
+    "regatta.progress",
+    "regatta.digest",
+}
+"""What every room stands on."""
+ROOMS = {
+    "flows": {"flows", "regatta.settings", "regatta.errors"},
+    "tasks": {"tasks", "models", "regatta"},
+    "models": {"models"},
+    "regatta/settings": {"regatta.settings", "regatta.errors"},
+    "regatta/archives": {"regatta.archives"} | GROUND,
+    "regatta/formats": {"regatta.formats"} | GROUND,
+    "regatta/packed": {"regatta.packed", "regatta.formats"} | GROUND,
+    "regatta/problems": {"regatta.problems", "regatta.packed"} | GROUND,
+    "regatta/engine": {"regatta.engine", "regatta.packed", "regatta.problems"} | GROUND,
+    "regatta/cluster": {"regatta.cluster", "regatta.engine"} | GROUND,
+    "regatta/tracking": {"regatta.tracking", "models"} | GROUND,
+    "regatta/reporting": {"regatta.reporting"} | GROUND,
+}
+TOOLS = {"ray": "regatta/cluster", "mlflow": "regatta/tracking", "prefect": "flows", "dvc": "flows"}
+OURS = ("flows", "tasks", "models", "regatta")
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imported(path: Path) -> list[str]:
+    """Every module that the file imports, also inside functions."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute, so that a reader sees the room"
+            names.append(str(node.module))
+    return names
+
+
+def below(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    for path in modules(ROOT / room):
+        for name in imported(path):
+            if name.split(".")[0] in OURS:
+                allowed = any(below(name, other) for other in ROOMS[room])
+                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_tool_lives_in_one_place(tool: str) -> None:
+    for folder in OURS:
+        for path in modules(ROOT / folder):
+            place = path.relative_to(ROOT).as_posix()
+            if any(below(name, tool) for name in imported(path)):
+                assert place.startswith(TOOLS[tool]), f"{place} imports {tool}"
+
+
+def test_every_folder_of_regatta_has_a_rule() -> None:
+    folders = {f"regatta/{p.name}" for p in (ROOT / "regatta").iterdir() if (p / "__init__.py").exists()}
+    assert folders == {room for room in ROOMS if room.startswith("regatta/")}
+
+
+def test_no_pickle_is_read_or_written() -> None:
+    for folder in OURS:
+        for path in modules(ROOT / folder):
+            names = imported(path)
+            assert not {"pickle", "cloudpickle", "joblib", "dill"} & {n.split(".")[0] for n in names}, path
+            text = path.read_text(encoding="utf-8")
+            assert "torch.load(" not in text, path
+            assert "allow_pickle=True" not in text, path
