@@ -22,16 +22,12 @@ from flows.walk import Pace, walk
 from regatta.errors import RegattaError
 from regatta.settings.card import ProblemName
 
-Runs = Annotated[list[str], Field(description="Runs of params.yaml; none means all.")]
-Overrides = Annotated[
-    list[str],
-    Field(description="Settings for this time only, like defaults.epochs=5 or runs.unet-scenes.lr=0.1."),
-]
-Retries = Annotated[int, Field(ge=0, le=100, description="How often a failed stage is tried again.")]
-RetryDelay = Annotated[
-    float, Field(ge=0, le=86400, description="Seconds before a failed stage is tried again.")
-]
-Concurrency = Annotated[int, Field(ge=1, le=1024, description="Stages that may run at the same time.")]
+Runs = list[str]
+Overrides = list[str]
+Retries = Annotated[int, Field(ge=0, le=100)]
+RetryDelay = Annotated[float, Field(ge=0, le=86400)]
+Concurrency = Annotated[int, Field(ge=1, le=1024)]
+"""Parameters of deployed flows; their descriptions in Prefect's form come from the flows' docstrings."""
 
 
 def run_planned(

@@ -17,5 +17,13 @@ def train_segmentation(
     retry_delay_s: RetryDelay = 10.0,
     concurrency: Concurrency = 2,
 ) -> State[Any]:
-    """Bring the segmentation runs up to date, with their upstream stages and their report."""
+    """Bring the segmentation runs up to date, with their upstream stages and their report.
+
+    Args:
+        runs: Runs of params.yaml; none means all that are about segmentation.
+        set: Settings for this time only, like defaults.epochs=5 or runs.unet-scenes.lr=0.1.
+        retries: How often a failed stage is tried again.
+        retry_delay_s: Seconds before a failed stage is tried again.
+        concurrency: Stages that may run at the same time.
+    """
     return run_planned(runs, set, Pace(concurrency, retries, retry_delay_s), "segmentation")

@@ -21,5 +21,7 @@ def draw(
     draw_curves(pd.read_csv(folder / "curves.csv"), problem.primary, figures / "curves.png")
     draw_confusion(counts.confusion.cpu().numpy(), trained.classes, figures / "confusion.png")
     score = "iou" if trained.problem == "segmentation" else "f1"
-    draw_per_class(pd.read_csv(folder / "per_class.csv"), score, figures / "per_class.png")
+    # Classes may be called "none" or "nan": names are taken as they are written.
+    per_class = pd.read_csv(folder / "per_class.csv", keep_default_na=False)
+    draw_per_class(per_class, score, figures / "per_class.png")
     write_samples(figures / "samples", samples, trained.ignore_label)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from regatta.digest import digest_of_sources, digest_of_value
-from regatta.engine.job import Job, Outcome
+from regatta.engine.job import Job, Outcome, channel_statistics
 from regatta.engine.journal import points, write_history
 from regatta.packed.schema import Packed
 from regatta.settings.trained import InputShape, TrainedRun
@@ -44,6 +44,7 @@ def publish(resolved: Resolved, packed: Packed, job: Job) -> None:
 
 def _trained_run(resolved: Resolved, packed: Packed, job: Job, outcome: Outcome) -> TrainedRun:
     schema, settings = packed.schema, resolved.recipe.model_dump()
+    mean, std = channel_statistics(schema, resolved.recipe)
     return TrainedRun(
         name=resolved.run.name,
         key=job.key,
@@ -55,8 +56,8 @@ def _trained_run(resolved: Resolved, packed: Packed, job: Job, outcome: Outcome)
         input=InputShape(channels=schema.channels, height_px=schema.height_px, width_px=schema.width_px),
         classes=schema.classes,
         ignore_label=schema.ignore_label,
-        mean=schema.mean,
-        std=schema.std,
+        mean=mean,
+        std=std,
         data_digest=packed.digest,
         settings_digest=digest_of_value(settings),
         source_digest=digest_of_sources(sources(resolved.run.family)),

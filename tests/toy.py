@@ -89,6 +89,10 @@ lines = play.with_suffix(".lines")
 for number in range(int(lines.read_text()) if lines.exists() else 0):
     print(f"line {number} of many")
 
+if play.with_suffix(".env").exists():
+    names = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+    play.with_suffix(".env").write_text(json.dumps({name: os.environ.get(name) for name in names}))
+
 wait = play.with_suffix(".wait")
 time.sleep(float(wait.read_text()) if wait.exists() else 0)
 

@@ -126,41 +126,43 @@ def add_to_params(root: Path, name: str, dataset: str) -> None:
     _write(root / "params.yaml", course)
 
 
-def client_of(uri: str) -> "MlflowClient":
-    """A client of *uri*. Tracking's MLflow, for it says first how MLflow is to behave."""
-    from regatta.tracking.server import mlflow
-
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri, uri)
-
-
 def content(uri: str, problem: str) -> dict[str, Any]:
     """Everything MLflow knows of a problem, free of MLflow's own ids and clock."""
-    client = client_of(uri)
-    experiment = client.get_experiment_by_name(problem)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
+    from regatta.tracking.server import tracking
+
+    with tracking(uri) as mlflow:
+        return _content(mlflow.client, problem)
+
+
+def _content(client: "MlflowClient", problem: str) -> dict[str, Any]:
+    experiment_id = _experiment_id(client, problem)
+    runs = client.search_runs([experiment_id])
     names = {run.info.run_id: run.info.run_name for run in runs}
     assert len(set(names.values())) == len(runs)
-    models = client.search_logged_models([experiment.experiment_id])
+    models = client.search_logged_models([experiment_id])
     registered = f"regatta-{problem}"
     versions = client.search_model_versions(f"name = '{registered}'")
     by_version = {str(version.version): names[version.run_id] for version in versions}
+    aliases = client.get_registered_model(registered).aliases
     return {
         "runs": {run.info.run_name: _run_content(client, run.info.run_id, models) for run in runs},
         "versions": {names[version.run_id]: dict(version.tags) for version in versions},
-        "aliases": {
-            alias: by_version[str(version)]
-            for alias, version in client.get_registered_model(registered).aliases.items()
-        },
+        "aliases": {alias: by_version[str(version)] for alias, version in aliases.items()},
     }
 
 
-def run_ids(uri: str, problem: str) -> dict[str, str]:
-    client = client_of(uri)
+def _experiment_id(client: "MlflowClient", problem: str) -> str:
     experiment = client.get_experiment_by_name(problem)
     assert experiment is not None
-    return {run.info.run_name: run.info.run_id for run in client.search_runs([experiment.experiment_id])}
+    return experiment.experiment_id
+
+
+def run_ids(uri: str, problem: str) -> dict[str, str]:
+    from regatta.tracking.server import tracking
+
+    with tracking(uri) as mlflow:
+        runs = mlflow.client.search_runs([_experiment_id(mlflow.client, problem)])
+    return {run.info.run_name: run.info.run_id for run in runs}
 
 
 def _run_content(client: "MlflowClient", run_id: str, models: Any) -> dict[str, Any]:

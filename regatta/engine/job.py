@@ -42,6 +42,13 @@ class Outcome(Frozen):
     device: str
 
 
+def channel_statistics(schema: Schema, recipe: Recipe) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation per channel, of values in [0, 1], that the network's input is freed of."""
+    if recipe.normalise == "unit":
+        return (0.0,) * schema.channels, (1.0,) * schema.channels
+    return schema.mean, schema.std
+
+
 def targets_of(schema: Schema, recipe: Recipe, device: torch.device) -> Targets:
     """What the data set's labels mean to a loss under *recipe*."""
     weights = None

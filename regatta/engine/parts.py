@@ -11,7 +11,7 @@ from regatta.engine import checkpoint
 from regatta.engine.average import average_of
 from regatta.engine.evaluating import Examiner
 from regatta.engine.feed import Feed, feed_of
-from regatta.engine.job import Job, targets_of
+from regatta.engine.job import Job, channel_statistics, targets_of
 from regatta.engine.journal import Journal
 from regatta.engine.optimisation import optimiser_of
 from regatta.engine.order import steps_per_epoch
@@ -90,7 +90,7 @@ def _examiner(job: Job, packed: Packed, world: World) -> Examiner:
     return Examiner(
         PROBLEMS[job.problem],
         targets_of(schema, recipe, world.device),
-        normaliser(schema.mean, schema.std, recipe.channels_last, world.device),
+        normaliser(*channel_statistics(schema, recipe), recipe.channels_last, world.device),
         recipe,
         world,
     )

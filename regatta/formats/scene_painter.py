@@ -1,7 +1,8 @@
 """Paints one scene: textured shapes that overlap on a textured ground, lit unevenly, with noise.
 
-Colour and texture are drawn independently of the class, so neither gives it away: a network has to
-see the outline, under occlusion, leaning, stretching and at sizes that differ by a factor of two.
+Shapes tend to be lighter than the ground; beyond that, colour and texture are drawn independently of
+the class, so neither gives it away: a network has to see the outline, under occlusion, leaning,
+stretching and at sizes that differ by a factor of two.
 Painted at twice the size and averaged down, so that edges are mixed as a camera mixes them.
 """
 
@@ -16,6 +17,9 @@ from regatta.settings.origin import SceneSpec
 
 FINE = 2
 """Fine pixels per pixel, each way."""
+GROUND, BAR, SHAPE = (0.0, 0.5), (0.0, 0.6), (0.3, 1.0)
+"""Ranges of each channel of their colours. They overlap; with equal ranges a small U-Net took four times as
+long to tell shapes from ground, which is not what they are compared for."""
 VISIBLE_SHARE_MIN = 0.5
 """No new shape leaves less than this of what is to be seen of another."""
 CONTRAST_MIN = 0.8
@@ -67,7 +71,7 @@ def paint(spec: SceneSpec, split: int, index: int) -> Scene:
 def _ground(rng: np.random.Generator, height_px: int, width_px: int) -> _Canvas:
     y, x = (np.mgrid[0 : height_px * FINE, 0 : width_px * FINE] + 0.5) / FINE
     nothing = np.zeros(x.shape, np.uint8)
-    return _Canvas(x, y, _paint_of(rng, x, y, rng.uniform(0.1, 0.9, 3)), nothing, nothing.copy())
+    return _Canvas(x, y, _paint_of(rng, x, y, rng.uniform(*GROUND, 3)), nothing, nothing.copy())
 
 
 def _paint_of(rng: np.random.Generator, x: Field, y: Field, base: NDArray[np.float64]) -> Field:
@@ -83,7 +87,7 @@ def _add_bar(rng: np.random.Generator, canvas: _Canvas) -> None:
     across = math.cos(angle) * canvas.x + math.sin(angle) * canvas.y
     middle = rng.uniform(across.min(), across.max())
     region = np.abs(across - middle) < rng.uniform(0.5, 2.5)
-    canvas.colour[region] = rng.uniform(0, 1, 3)
+    canvas.colour[region] = rng.uniform(*BAR, 3)
 
 
 def _add_shape(rng: np.random.Generator, canvas: _Canvas, number: int) -> None:
@@ -91,7 +95,7 @@ def _add_shape(rng: np.random.Generator, canvas: _Canvas, number: int) -> None:
     kind = int(rng.integers(1, len(CLASSES)))
     for _ in range(20):
         window, region = _region(rng, canvas, CLASSES[kind])
-        colour = rng.uniform(0, 1, 3)
+        colour = rng.uniform(*SHAPE, 3)
         if not _leaves_others_visible(canvas, window, region):
             continue
         if np.abs(canvas.colour[window][region].mean(axis=0) - colour).sum() < CONTRAST_MIN:

@@ -66,7 +66,7 @@ def _even_values(low: float, high: float, wanted: int) -> list[float]:
 def _log_values(low: float, high: float) -> list[float]:
     """1, 2, 5 of each decade; only 1 over many decades, more than that within a single one."""
     decades = math.log10(high / low)
-    factors = (1,) if decades > 4 else (1, 2, 5) if decades > 0.7 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+    factors = (1,) if decades > 2.5 else (1, 2, 5) if decades > 0.7 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [round(factor * 10.0**power, 12) for power in powers for factor in factors]
     return [value for value in values if low <= value <= high]

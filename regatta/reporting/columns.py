@@ -41,7 +41,7 @@ def percent(value: float) -> str:
 
 
 def compact(value: float) -> str:
-    """Three figures: 1234567 → "1.23 M", 36.68 → "36.7"."""
+    """Three figures: 1234567 → "1.23 M", 36.68 → "36.7"; two below a tenth: 0.00741 → "0.0074"."""
     for size, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= size:
             return f"{_three_figures(value / size)}{letter}"
@@ -62,8 +62,8 @@ def duration(value_s: float) -> str:
 
 
 def _three_figures(value: float) -> str:
-    if value and abs(value) < 0.01:
-        return f"{value:.1e}"
+    if value and abs(value) < 0.1:
+        return f"{value:.{min(1 - math.floor(math.log10(abs(value))), 9)}f}"
     places = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:.{places}f}"
 

@@ -66,6 +66,8 @@ class Recipe(Frozen):
     augment: Augment = Augment()
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay per step of the running average of the weights that is evaluated; 0 is off."""
+    normalise: Literal["standard", "unit"] = "standard"
+    """standard: mean 0 and deviation 1 per channel over the training split; unit: [0, 1]."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
     """auto is bf16 autocast on a GPU that has it, else fp32."""
     channels_last: bool = True

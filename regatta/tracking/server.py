@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
 
@@ -36,14 +35,27 @@ def tracking(uri: str) -> Generator[Tracking, None, None]:
     """
     folder = home()
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "tracking.lock"), warnings.catch_warnings():
+    with FileLock(folder / "tracking.lock"), _spoken_to(uri), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _make_database(uri)
-        # MLflow's model registry asks the process's tracking URI, whatever its client was given.
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
         served = urlsplit(uri).scheme in ("http", "https")
         yield Tracking(MlflowClient(uri, uri), None if served else _artifact_root())
+
+
+@contextmanager
+def _spoken_to(uri: str) -> Generator[None, None, None]:
+    """Let MLflow's model registry find *uri*: it asks the process's, whatever its client was given.
+
+    Not by `mlflow.set_tracking_uri`, which would leave the environment changed for good.
+    """
+    former = os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    try:
+        yield
+    finally:
+        del os.environ["MLFLOW_TRACKING_URI"]
+        if former is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = former
 
 
 def without_password(text: str, uri: str) -> str:

@@ -1,0 +1,165 @@
+"""`python -m flows.services` and the deployments that it registers, on a toy that holds our flows."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.embedded import free_port
+from tests.toy import PROJECT, ask, ask_all, make_toy, mark, marked, run, start, wait_until
+
+
+@dataclass(frozen=True)
+class Up:
+    """Services that are up."""
+
+    toy: Path
+    ports: dict[str, int]
+    mark: dict[str, str]
+    process: subprocess.Popen[str]
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.ports['prefect']}/api"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Generator[Up]:
+    toy = make_toy(tmp_path_factory.mktemp("services") / "toy")
+    for name in ("flows", "regatta"):
+        shutil.copytree(PROJECT / name, toy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "prefect.yaml", toy)
+    ports = {name: free_port() for name in ("prefect", "mlflow", "ray")}
+    env = mark()
+    with start(toy, "flows.services", *options(ports), **env) as process:
+        assert process.stdout
+        said = ""
+        while "Ctrl-C ends all" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        assert all(str(port) in said for port in ports.values())
+        yield Up(toy, ports, env, process)
+        process.kill()
+    wait_until(lambda: not marked(env), 15)
+
+
+def options(ports: dict[str, int]) -> list[str]:
+    return [text for name, port in ports.items() for text in (f"--{name}-port", str(port))]
+
+
+def deploy(up: Up, name: str, **parameters: Any) -> str:
+    """Ask for a flow run of a deployment, as `prefect deployment run` does; its id."""
+    with urllib.request.urlopen(f"{up.api}/deployments/name/{name}", timeout=60) as reply:
+        deployment = json.loads(reply.read())["id"]
+    return ask(up.api, f"deployments/{deployment}/create_flow_run", {"parameters": parameters})["id"]
+
+
+def flow_run(up: Up, run_id: str) -> dict[str, Any]:
+    [row] = ask_all(up.api, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+    return row
+
+
+def ended(up: Up, run_id: str) -> dict[str, Any]:
+    """State of the flow run once it is final."""
+    final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+    wait_until(lambda: flow_run(up, run_id)["state"]["type"] in final, 150)
+    return flow_run(up, run_id)["state"]
+
+
+def test_servers_answer(up: Up) -> None:
+    for address in (f"{up.api}/health", f"http://127.0.0.1:{up.ports['mlflow']}/health"):
+        with urllib.request.urlopen(address, timeout=10) as reply:
+            assert reply.status == 200
+    with socket.create_connection(("127.0.0.1", up.ports["ray"]), timeout=10):
+        pass
+
+
+def test_deployments_have_a_form(up: Up) -> None:
+    rows = ask_all(up.api, "deployments/filter", {})
+    assert len(rows) == 3
+    for row in rows:
+        form = row["parameter_openapi_schema"]["properties"]
+        assert form["runs"]["type"] == form["set"]["type"] == "array"
+        assert form["concurrency"]["type"] == form["retries"]["type"] == "integer"
+        assert "defaults.epochs=5" in form["set"]["description"]
+
+
+def test_a_deployed_flow_runs_with_artifacts_and_the_servers_at_hand(up: Up) -> None:
+    (up.toy / "play" / "train-three.env").touch()
+    code, output = run(
+        up.toy,
+        *("prefect", "deployment", "run", "train-segmentation/local", "--watch"),
+        *("--param", 'runs=["three"]'),
+        PREFECT_API_URL=up.api,
+        PREFECT_HOME=str(up.toy / ".regatta" / "prefect"),
+    )
+    assert code == 0, output
+    [row] = ask_all(up.api, "flow_runs/filter", {"flows": {"name": {"any_": ["train-segmentation"]}}})
+    assert (row["state"]["type"], row["state"]["message"]) == ("COMPLETED", "4 done")
+    artifacts = {
+        a["key"]: a for a in ask_all(up.api, "artifacts/filter", {}) if a["flow_run_id"] == row["id"]
+    }
+    assert artifacts["stages"]["data"] == 100
+    assert "| 1 | three | f | d | 0.5000 |" in artifacts["ranking-segmentation"]["data"]
+    assert json.loads((up.toy / "play" / "train-three.env").read_text()) == {
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{up.ports['mlflow']}",
+        "RAY_ADDRESS": f"127.0.0.1:{up.ports['ray']}",
+    }
+
+
+def test_two_overrides_at_once_and_an_unknown_run(up: Up) -> None:
+    (up.toy / "play" / "train-two.wait").write_text("3")
+    wrong = deploy(up, "train-classification/local", runs=["three"])
+    both = [deploy(up, "reproduce/local", runs=["two"], set=[f"runs.two.lr={lr}"]) for lr in (0.5, 0.7)]
+    assert [ended(up, run_id)["type"] for run_id in both] == ["COMPLETED", "COMPLETED"]
+    rows = [flow_run(up, run_id) for run_id in both]
+    assert max(row["start_time"] for row in rows) < min(row["end_time"] for row in rows)
+    places = [path for path in (up.toy / ".regatta" / "workspaces").iterdir() if path.is_dir()]
+    texts = sorted((place / "trained" / "two").read_text() for place in places)
+    assert ["lr: 0.5" in texts[0], "lr: 0.7" in texts[1]] == [True, True]
+    assert not (up.toy / "trained" / "two").exists()
+    refusal = ended(up, wrong)
+    assert refusal["type"] == "FAILED"
+    assert refusal["message"].startswith("params.yaml: no classification run 'three'")
+
+
+def test_a_flow_from_the_command_line_shows_up_here(up: Up) -> None:
+    code, output = run(up.toy, "flows.reproduce", "two")
+    assert code == 0, output
+    rows = ask_all(up.api, "flow_runs/filter", {"flows": {"name": {"any_": ["reproduce"]}}})
+    assert [row["state"]["type"] for row in rows if "pid-" in "".join(row["tags"])] == ["COMPLETED"]
+
+
+def test_cancelling_ends_what_the_flow_started(up: Up) -> None:
+    (up.toy / "play" / "train-one.hang").touch()
+    before = len(marked(up.mark))
+    run_id = deploy(up, "train-classification/local", runs=["one"], retries=0)
+    wait_until(lambda: (up.toy / "play" / "train-one.hanging").exists(), 100)
+    assert len(marked(up.mark)) > before
+    ask(up.api, f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    wait_until(lambda: not [c for c in marked(up.mark) if "sleep(600)" in c or "train one" in c], 30)
+    assert ended(up, run_id)["type"] == "CANCELLED"
+
+
+def test_a_taken_port_is_one_line(up: Up) -> None:
+    code, output = run(up.toy, "flows.services", *options(up.ports))
+    assert code == 2
+    assert f"error: port {up.ports['prefect']} of 127.0.0.1 is taken" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_one_ctrl_c_ends_everything(up: Up) -> None:
+    assert len(marked(up.mark)) > 8
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(30) == 0
+    assert not marked(up.mark)
+    assert not (up.toy / ".regatta" / "services.json").exists()
