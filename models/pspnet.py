@@ -1,12 +1,22 @@
 """PSPNet: context from averages over 1, 4, 9 and 36 regions of the image, read at an eighth of its size."""
 
+import functools
+from typing import Annotated
+
+from pydantic import Field
 from torch import nn
 
 from models.family import Family, InputSpec
 from models.parts.smp import EncoderOptions, assembled
 
 
-def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
+class PyramidOptions(EncoderOptions):
+    """Options of PSPNet: it reads its encoder at an eighth of the image's size."""
+
+    depth: Annotated[int, Field(ge=3, le=5)] = 3
+
+
+def build(spec: InputSpec, options: PyramidOptions) -> nn.Module:
     """f32[B C H W] to logits f32[B K H W].
 
     Raises:
@@ -16,7 +26,8 @@ def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
     # Imported late: the library costs seconds, and most processes build another family or none.
     import segmentation_models_pytorch as smp
 
-    return assembled(smp.PSPNet, "pspnet", spec, options)
+    pspnet = functools.partial(smp.PSPNet, upsampling=2**options.depth)
+    return assembled(pspnet, "pspnet", spec, options)
 
 
 FAMILY = Family(
@@ -24,7 +35,7 @@ FAMILY = Family(
     problem="segmentation",
     paper="Zhao, Shi, Qi, Wang, Jia 2017, Pyramid Scene Parsing Network, arXiv 1612.01105",
     build=build,
-    options=EncoderOptions,
+    options=PyramidOptions,
     # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
     recipe={
         "optimiser": "adamw",

@@ -1,9 +1,14 @@
 """U-Net: a decoder that takes in the encoder's maps of the same size at each step up."""
 
+import functools
+
 from torch import nn
 
 from models.family import Family, InputSpec
 from models.parts.smp import EncoderOptions, assembled
+
+DECODER_CHANNELS = (256, 128, 64, 32, 16)
+"""From the deepest stage up; the library's own."""
 
 
 def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
@@ -16,7 +21,8 @@ def build(spec: InputSpec, options: EncoderOptions) -> nn.Module:
     # Imported late: the library costs seconds, and most processes build another family or none.
     import segmentation_models_pytorch as smp
 
-    return assembled(smp.Unet, "unet", spec, options)
+    unet = functools.partial(smp.Unet, decoder_channels=DECODER_CHANNELS[-options.depth :])
+    return assembled(unet, "unet", spec, options)
 
 
 FAMILY = Family(

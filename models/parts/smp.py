@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import torch
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,6 +46,8 @@ class EncoderOptions(Options):
     """Any encoder of segmentation_models_pytorch or timm that gives feature maps at several scales."""
     pretrained: bool = False
     """Start the encoder from published weights, downloaded once."""
+    depth: Annotated[int, Field(ge=3, le=5)] = 5
+    """Times the encoder halves the image. Fewer suit small images: the deep stages hold most weights."""
 
 
 class Padded(nn.Module):
@@ -87,6 +89,7 @@ def assembled(
     try:
         network = architecture(
             encoder_name=options.encoder,
+            encoder_depth=options.depth,
             encoder_weights=_weights(options),
             in_channels=spec.channels,
             classes=spec.classes,
