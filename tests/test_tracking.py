@@ -1,16 +1,16 @@
 """Journals and weights into a sqlite MLflow: exactly once, whatever is killed, lost or changed."""
 
 import json
-import multiprocessing
 import os
 import random
-import signal
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import numpy as np
 import pytest
@@ -21,9 +21,6 @@ from tasks import track
 from tests import tracking_fakes as fakes
 
 PROJECT = Path(__file__).parents[1]
-# A child of this server has MLflow imported and no database open: it can be killed for the price of a fork.
-FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["regatta.tracking.sync"])
 TWO = {
     "soft-a": {"problem": "classification", "dataset": "a"},
     "soft-b": {"problem": "classification", "dataset": "b"},
@@ -251,45 +248,51 @@ def test_an_address_that_cannot_be_used(
 
 
 def test_syncs_killed_anywhere_end_in_the_same_history(course: Path, monkeypatch: pytest.MonkeyPatch):
-    """Real processes, SIGKILLed at random moments from the database's making to the last tag."""
+    """Real processes, SIGKILLed at random steps: some while the database is made, the rest after."""
+    draw = random.Random(7)
+    last_steps = [draw.randrange(1, 2400), *(draw.randrange(500, 2000) for _ in range(2)), 3000]
+    last_steps += [draw.randrange(500, 2000) for _ in range(4)]
+    command = [sys.executable, "-m", "tests.killed_sync", "classification", *map(str, last_steps)]
+    killed = subprocess.run(command, env=with_project(), capture_output=True, text=True, timeout=200)
+    assert killed.returncode == 0, killed.stderr
+    assert killed.stdout.count("exit code -9") >= 5
+    assert "Traceback" not in killed.stderr
+    track.main(["classification"])
+    found = fakes.content(uri(course), "classification")
+
     monkeypatch.setenv("REGATTA_HOME", str(course / "clean"))
     track.main(["classification"])
-    clean = fakes.content(f"sqlite:///{course}/clean/mlflow.db", "classification")
-    monkeypatch.delenv("REGATTA_HOME")
-    draw = random.Random(7)
-    killed = 0
-    for _ in range(12):
-        process = FORK.Process(target=track.main, args=(["classification"],))
-        process.start()
-        process.join(timeout=draw.uniform(0.05, 2.5))
-        process.kill()
-        process.join()
-        killed += process.exitcode == -signal.SIGKILL
-    assert killed >= 3
-    track.main(["classification"])
-    assert fakes.content(uri(course), "classification") == clean
+    assert found == fakes.content(f"sqlite:///{course}/clean/mlflow.db", "classification")
+    assert {path.name for path in (course / ".regatta").iterdir()} == {
+        path.name for path in (course / "clean").iterdir()
+    }
 
 
-def test_two_problems_at_once_on_a_fresh_database(tmp_path: Path):
-    runs = TWO | {"seg-a": {"problem": "segmentation", "dataset": "s"}}
-    root = fakes.make_course(tmp_path, runs)
-    command = [sys.executable, "-m", "tasks.track"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "REGATTA_HOME": str(root / ".regatta")}
-    environment.pop("MLFLOW_TRACKING_URI", None)
+def with_project() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+def test_two_problems_at_once_on_a_fresh_database(
+    tmp_path: Path, course: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fakes.make_course(tmp_path / "three", TWO | {"seg-a": {"problem": "segmentation", "dataset": "s"}})
+    monkeypatch.chdir(tmp_path / "three")
     both = [
         subprocess.Popen(
-            [*command, problem],
-            cwd=root,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "tasks.track", problem],
+            env=with_project(),
+            stdout=PIPE,
+            stderr=STDOUT,
             text=True,
         )
         for problem in ("classification", "segmentation")
     ]
     said = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    assert said == [
-        "classification: 2 runs with 192 points are in MLflow\n",
-        "segmentation: 1 runs with 96 points are in MLflow\n",
+    assert [each.splitlines()[-1] for each in said] == [
+        "classification: 2 runs with 192 points are in MLflow",
+        "segmentation: 1 runs with 96 points are in MLflow",
     ]
+    assert all(
+        re.match(r"(track |classification:|segmentation:)", line) for line in "".join(said).splitlines()
+    )

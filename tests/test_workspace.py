@@ -105,7 +105,8 @@ def test_git_says_what_the_project_is(toy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "says"), [(("tow",), "no classification run 'tow'"), (("three",), "no classification run 'three'")]
+    ("runs", "says"),
+    [(("tow",), "no classification run 'tow'"), (("three",), "no classification run 'three'")],
 )
 def test_an_unknown_run_is_refused_with_the_nearest(runs: tuple[str, ...], says: str, toy: Path) -> None:
     with pytest.raises(RegattaError, match=says), planned(runs, (), "classification"):

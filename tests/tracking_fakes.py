@@ -182,12 +182,17 @@ def _run_content(client: "MlflowClient", run_id: str, models: Any) -> dict[str, 
         "datasets": [(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs],
         "artifacts": dict(_artifacts(client, run_id)),
         "models": [
-            {"name": m.name, "status": m.status.value, "params": m.params, "tags": m.tags}
+            {"name": m.name, "status": m.status.value, "params": m.params, "tags": _own_tags(m.tags)}
             | {"metrics": {metric.key: metric.value for metric in m.metrics}}
             | {"files": _model_files(m.model_id)}
             for m in own
         ],
     }
+
+
+def _own_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Without the one that only MLflow's server sets."""
+    return {name: value for name, value in tags.items() if name != "mlflow.modelVersions"}
 
 
 def _artifacts(client: "MlflowClient", run_id: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
