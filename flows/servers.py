@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.embedded import QUIET, answers, free_port
-from regatta.settings.home import home
+from regatta.settings.home import home, local_ray_environment
 
 POOL = "local"
 """The work pool of prefect.yaml."""
@@ -53,8 +53,8 @@ def services_env(ports: Ports) -> dict[str, str]:
             # Four more processes for scorers of language models, which nobody here has.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "RAY_ADDRESS": f"127.0.0.1:{ports.ray}",
-            "RAY_USAGE_STATS_ENABLED": "0",
         }
+        | local_ray_environment()
     )
 
 

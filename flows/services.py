@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line. Exit code 0 after Ctrl-C or SIGTERM, 1 when a server ended by itself, 2 for bad input."""
     ports = _ports(argv)
     with one_line_errors():
+        # Also where Ctrl-C is ignored by inheritance, as for background jobs of a shell.
+        signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             serve(ports)
@@ -51,7 +53,7 @@ def serve(ports: Ports) -> None:
         KeyboardInterrupt: somebody asked to end; by then everything has ended.
     """
     for name, port in vars(ports).items():
-        _check_free(name, port)
+        check_free(name, port)
     (home() / "logs").mkdir(parents=True, exist_ok=True)
     env = services_env(ports)
     leashes = Leashes()
@@ -122,7 +124,8 @@ def _all_ended(leashes: Leashes) -> Generator[None]:
         leashes.end_all(wait=True)
 
 
-def _check_free(name: str, port: int) -> None:
+def check_free(name: str, port: int) -> None:
+    """Raise RegattaError when something listens at *port* already."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -142,6 +142,7 @@ def _content(client: "MlflowClient", problem: str) -> dict[str, Any]:
     models = client.search_logged_models([experiment_id])
     registered = f"regatta-{problem}"
     versions = client.search_model_versions(f"name = '{registered}'")
+    assert len({version.run_id for version in versions}) == len(versions)
     by_version = {str(version.version): names[version.run_id] for version in versions}
     aliases = client.get_registered_model(registered).aliases
     return {

@@ -34,7 +34,7 @@ def _tags(record: RunRecord) -> dict[str, str]:
     return identity(record) | {
         "family": record.trained.family,
         "dataset": record.trained.dataset,
-        DATA_TAG: record.data_digest,
+        DATA_TAG: record.trained.data_digest,
         "primary": record.primary,
         SCORE_TAG: repr(float(record.scores[record.primary])),
     }
@@ -53,7 +53,7 @@ def crown(client: MlflowClient, records: Sequence[RunRecord], datasets: Iterable
     """
     name = registered_name(records[0].trained.problem)
     versions = _all_versions(client, name)
-    digests = {record.trained.dataset: record.data_digest for record in records}
+    digests = {record.trained.dataset: record.trained.data_digest for record in records}
     present = [dataset for dataset in datasets if dataset in digests]
     aliases = [(alias_of(dataset), dataset) for dataset in present] + [(CHAMPION, present[0])]
     crowned: dict[str, object] = client.get_registered_model(name).aliases

@@ -116,10 +116,10 @@ def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict
 
 def _dvc_digest(run: Run, root: Path) -> str | None:
     """DVC's digest of the packed data as `dvc.lock` has it for the run's training, if it has."""
-    lock = root / "dvc.lock"
-    if not lock.is_file():
+    try:
+        stage = read_yaml(root / "dvc.lock").get("stages", {}).get(f"train@{run.name}", {})
+    except RegattaError:  # not there, or DVC is writing it this very moment
         return None
-    stage = read_yaml(lock).get("stages", {}).get(f"train@{run.name}", {})
     packed = f"data/packed/{run.dataset}"
     return next((dep.get("md5") for dep in stage.get("deps", ()) if dep.get("path") == packed), None)
 

@@ -1,7 +1,7 @@
 """Where MLflow is, and what to say when it is not there."""
 
-import logging
 import os
+import shutil
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -79,11 +79,12 @@ def _make_database(uri: str) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder, for sqlite keeps a journal beside its file. The lock makes a dead process's leavings ours.
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_root()).engine.dispose()
-        partial.replace(path)
+        SqlAlchemyStore(f"{SQLITE}{partial / path.name}", _artifact_root()).engine.dispose()
+        (partial / path.name).replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)

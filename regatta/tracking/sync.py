@@ -20,6 +20,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from regatta.errors import RegattaError
+from regatta.progress import progress
 from regatta.tracking import translation
 from regatta.tracking.champion import crown, ensure_version, registered_name, retire
 from regatta.tracking.record import RunRecord
@@ -50,8 +51,11 @@ def sync(problem: str, records: Sequence[RunRecord], datasets: Sequence[str], ur
     try:
         with tracking(uri) as mlflow:
             experiment_id = _ensure_experiment(mlflow, problem)
+            advance = progress(f"track {problem}", len(records), "runs")
             for record in records:
                 run_ids[record.name] = _ensure_run(mlflow.client, experiment_id, record)
+                advance(1)
+            _end_abandoned(mlflow.client, experiment_id)
             crown(mlflow.client, records, datasets)
     except (MlflowException, RequestException, SQLAlchemyError) as fault:
         owed = [record for record in records if record.name not in run_ids]
@@ -64,7 +68,7 @@ def _still_owed(problem: str, owed: Sequence[RunRecord], uri: str, fault: Except
     line = (
         f"MLflow at {uri} does not take the runs of {problem}: {len(owed)} runs with {points} points "
         f"are still owed, nothing is lost; once it answers, 'python -m tasks.track {problem}' pays "
-        f"({textwrap.shorten(str(fault), 240)})"
+        f"({textwrap.shorten(str(fault), 160)})"
     )
     return without_password(line, uri)
 
@@ -112,6 +116,16 @@ def _replace(client: MlflowClient, run: Run, record: RunRecord) -> None:
     for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
         client.delete_logged_model(model.model_id)
     client.delete_run(run_id)
+
+
+def _end_abandoned(client: MlflowClient, experiment_id: str) -> None:
+    """Mark as KILLED what a killed sync began and whose record is no more, lest it seem to run for ever.
+
+    Should another machine be at such a run just now, its sync will set FINISHED nevertheless.
+    """
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        if translation.RUN_TAG in run.data.tags:
+            client.set_terminated(run.info.run_id, "KILLED", run.info.start_time)
 
 
 def _create(client: MlflowClient, experiment_id: str, record: RunRecord) -> Run:

@@ -13,7 +13,7 @@ KEY_TAG = "regatta.key"
 RUN_TAG = "regatta.run"
 DIGEST_TAG = "regatta.digest"
 DATA_TAG = "regatta.data"
-"""Digest of the packed data: scores compare only where it is the same."""
+"""Digest of the packed data's manifest: scores compare only where it is the same."""
 
 
 def parameters(record: RunRecord) -> dict[str, str]:

@@ -1,0 +1,49 @@
+"""`python -m flows.ui`: MLflow's pages over what was recorded here, until Ctrl-C."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.servers import Ports, mlflow_server, services_env
+from flows.services import check_free
+from flows.stage import Leashes
+from regatta.errors import RegattaError, one_line_errors
+from regatta.settings.home import home
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line. Exit code 0 after Ctrl-C, 2 when the port is taken or the server ends by itself."""
+    parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
+    parser.add_argument("--mlflow-port", type=int, default=Ports.mlflow, metavar="PORT", help="(5000)")
+    port = parser.parse_args(argv).mlflow_port
+    with one_line_errors():
+        check_free("mlflow", port)
+        try:
+            show(Ports(mlflow=port))
+        except KeyboardInterrupt:
+            print("ended", flush=True)
+
+
+def show(ports: Ports) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        RegattaError: the server ended by itself.
+    """
+    (home() / "logs").mkdir(parents=True, exist_ok=True)
+    log, server, leashes = home() / "logs" / "ui.log", mlflow_server(ports), Leashes()
+    try:
+        with log.open("wb") as output:
+            process = leashes.start(server.command, Path.cwd(), services_env(ports), output)
+        while process.poll() is None and not server.is_up():
+            time.sleep(0.2)
+        print(f"MLflow  http://127.0.0.1:{ports.mlflow}\nCtrl-C ends it.", flush=True)
+        process.wait()
+        raise RegattaError(f"{log}: MLflow has ended by itself; its last lines say why")
+    finally:
+        leashes.end_all(wait=True)
+
+
+if __name__ == "__main__":
+    main()
