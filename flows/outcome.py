@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from regatta.settings.home import home
+from regatta.settings.home import home, tracking_uri
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,16 @@ def read_outcome(root: Path, problem: str) -> Outcome | None:
     if not ranking:
         return None
     links = _read_json(home() / "links" / f"{problem}.json") or {}
-    runs = links.get("runs", {})
-    return Outcome(problem, tuple(ranking), folder / "index.html", runs, links.get("experiment_url"))
+    runs = {name: f"{mlflow_pages()}/{place}" for name, place in links.get("runs", {}).items()}
+    experiment = links.get("experiment_url")
+    experiment_url = f"{mlflow_pages()}/{experiment}" if experiment else None
+    return Outcome(problem, tuple(ranking), folder / "index.html", runs, experiment_url)
+
+
+def mlflow_pages() -> str:
+    """Where MLflow shows what was tracked: the server's own address, else that of `make ui`."""
+    uri = tracking_uri()
+    return uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
 
 
 def _read_json(path: Path) -> Any:

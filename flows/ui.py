@@ -1,6 +1,7 @@
 """`python -m flows.ui`: MLflow's pages over what was recorded here, until Ctrl-C."""
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +39,20 @@ def show(ports: Ports) -> None:
             process = leashes.start(server.command, Path.cwd(), services_env(ports), output)
         while process.poll() is None and not server.is_up():
             time.sleep(0.2)
-        print(f"MLflow  http://127.0.0.1:{ports.mlflow}\nCtrl-C ends it.", flush=True)
+        print(_addresses(f"http://127.0.0.1:{ports.mlflow}"), flush=True)
         process.wait()
         raise RegattaError(f"{log}: MLflow has ended by itself; its last lines say why")
     finally:
         leashes.end_all(wait=True)
+
+
+def _addresses(pages: str) -> str:
+    """MLflow's pages, and where each problem's runs are compared."""
+    lines = [f"MLflow  {pages}"]
+    for path in sorted((home() / "links").glob("*.json")):
+        place = json.loads(path.read_text(encoding="utf-8"))["experiment_url"]
+        lines.append(f"  {path.stem:16} {pages}/{place}")
+    return "\n".join([*lines, "Ctrl-C ends it."])
 
 
 if __name__ == "__main__":

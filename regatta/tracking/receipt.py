@@ -15,4 +15,5 @@ def links(experiment_id: str, run_ids: Mapping[str, str]) -> dict[str, Any]:
     """Addresses below the MLflow UI's own."""
     experiment_url = f"#/experiments/{experiment_id}"
     runs = {name: f"{experiment_url}/runs/{run_id}" for name, run_id in run_ids.items()}
-    return {"experiment_url": experiment_url, "runs": runs}
+    # Without the type, MLflow's pages open on traces of language models.
+    return {"experiment_url": f"{experiment_url}/runs?workflowType=machine_learning", "runs": runs}

@@ -77,7 +77,10 @@ def _ensure_experiment(mlflow: Tracking, name: str) -> str:
     found = mlflow.client.get_experiment_by_name(name)
     if found is None:
         return mlflow.client.create_experiment(
-            name, mlflow.artifact_root and f"{mlflow.artifact_root}/{name}"
+            name,
+            mlflow.artifact_root and f"{mlflow.artifact_root}/{name}",
+            # Else MLflow's pages open it as one of language-model traces.
+            tags={"mlflow.experimentKind": "custom_model_development"},
         )
     if found.lifecycle_stage != "active":
         raise RegattaError(

@@ -47,11 +47,11 @@ def history(record: RunRecord) -> list[Metric]:
 
 
 def final_metrics(record: RunRecord, model_id: str) -> list[Metric]:
-    """`test/…` and `cost/…` at the last step, known to the run and to its model."""
+    """`test/…` and `cost/…`, known to the run and to its model; MLflow draws bars of what has only a step 0."""
     scores = {f"test/{name}": value for name, value in record.scores.items() if _is_number(value)}
     costs = {f"cost/{name}": value for name, value in record.costs.items()}
     return [
-        Metric(name, float(value), record.ended_ms, record.trained.steps, model_id=model_id)
+        Metric(name, float(value), record.ended_ms, 0, model_id=model_id)
         for name, value in (scores | costs).items()
     ]
 
