@@ -129,7 +129,8 @@ def write_costs(entry: Entry, evaluate_s: float) -> None:
     images_BHWC = feed.images.index_select(0, few.to(feed.images.device)).to(entry.examiner.world.device)
     costs = measure(entry.network, entry.examiner.normalise(images_BHWC.permute(0, 3, 1, 2)))
     with whole_file(Path("costs") / trained.problem / f"{trained.name}.json") as file:
-        values = costs.as_dict() | {"evaluate_s": evaluate_s}
+        exact = {"parameters": trained.parameters, "flops": trained.flops}
+        values = exact | costs.as_dict() | {"evaluate_s": evaluate_s}
         file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

@@ -62,6 +62,7 @@ def _trained_run(resolved: Resolved, packed: Packed, job: Job, outcome: Outcome)
         settings_digest=digest_of_value(settings),
         source_digest=digest_of_sources(sources(resolved.run.family)),
         parameters=outcome.parameters,
+        flops=outcome.flops,
         best_epoch=outcome.best_epoch,
         best_score=outcome.best_score,
         epochs=resolved.recipe.epochs,

@@ -71,6 +71,10 @@ class Feed:
             valid=self._moved(share.valid),
         )
 
+    def one(self) -> Tensor:
+        """The split's first image, u8[1 C H W] on the device."""
+        return self._moved(self.images[:1]).permute(0, 3, 1, 2)
+
     def _moved(self, values: Tensor) -> Tensor:
         if values.device == self.device:
             return values

@@ -32,6 +32,8 @@ class Outcome(Frozen):
     """What a finished run leaves in `folder/outcome.json`, beside best.safetensors and last.safetensors."""
 
     parameters: int
+    flops: int
+    """Of one image."""
     best_epoch: int
     best_score: float
     steps: int

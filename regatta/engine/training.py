@@ -8,6 +8,7 @@ from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from regatta.engine.clock import Clock, Say
+from regatta.engine.costs import counted_flops
 from regatta.engine.evaluating import evaluate
 from regatta.engine.job import Job, Outcome
 from regatta.engine.meter import Meter, Reading
@@ -129,6 +130,7 @@ def _finish(parts: Parts) -> None:
     state = parts.state
     outcome = Outcome(
         parameters=sum(p.numel() for p in parts.network.parameters()),
+        flops=counted_flops(parts.judged.eval(), parts.examiner.normalise(parts.val.one())),
         best_epoch=state.best_epoch,
         best_score=max(state.best_score, 0.0),
         steps=state.step,

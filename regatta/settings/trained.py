@@ -37,6 +37,8 @@ class TrainedRun(Frozen):
     settings_digest: str
     source_digest: str
     parameters: int
+    flops: int
+    """Floating-point operations of one image; a multiply-add counts as two."""
     best_epoch: int
     best_score: float
     epochs: int

@@ -47,7 +47,7 @@ def history(record: RunRecord) -> list[Metric]:
 
 
 def final_metrics(record: RunRecord, model_id: str) -> list[Metric]:
-    """`test/…` and `cost/…`, known to the run and to its model; MLflow draws bars of what has only a step 0."""
+    """`test/…` and `cost/…`, of the run and its model; MLflow draws bars of what has only a step 0."""
     scores = {f"test/{name}": value for name, value in record.scores.items() if _is_number(value)}
     costs = {f"cost/{name}": value for name, value in record.costs.items()}
     return [
