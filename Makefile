@@ -10,7 +10,7 @@ demo: .venv/installed  ## the whole course with the settings of params.yaml, the
 	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
 
 test: .venv/installed  ## every test, real servers included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

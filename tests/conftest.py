@@ -13,7 +13,16 @@ from regatta.packed.schema import Packed, Schema, open_packed
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("flows", "tasks", "models", "regatta", "datasets")
-FILES = ("params.yaml", "dvc.yaml", "prefect.yaml", "pyproject.toml", ".dvcignore", ".gitignore")
+FILES = (
+    "params.yaml",
+    "dvc.yaml",
+    "prefect.yaml",
+    "pyproject.toml",
+    ".dvcignore",
+    ".gitignore",
+    "Makefile",
+    "requirements.lock",
+)
 
 
 # Tests are small: more threads than cores, in several processes at once, only wait for each other.

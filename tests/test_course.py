@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,45 +18,10 @@ from PIL import Image
 
 from tests.conftest import copy_project
 
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
 TIMED = ("journals/", "costs/", "report/")
 """Outputs that tell of time; everything else is the same whoever drives."""
-OWN_FAMILY = '''
-"""The mean colour of a picture, and one linear layer."""
-from models.family import Family, InputSpec, Options
-from torch import nn
-
-def build(spec: InputSpec, options: Options) -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(spec.channels, spec.classes))
-
-FAMILY = Family("colour", "classification", "none", build, recipe={"lr": 1.0, "batch_size": 8})
-'''
-FOLDER_CARD = """
-title: Three paints
-problem: classification
-format: image-folder
-licence: mine
-citation: mine
-path: {source}
-classes: [blue, green, red]
-image: {{height_px: 16, width_px: 16}}
-splits: {{train: {{folder: train}}, val: {{fraction: 0.25}}, test: {{folder: test}}}}
-"""
-MASK_CARD = """
-title: Lit squares
-problem: segmentation
-format: mask-folder
-licence: mine
-citation: mine
-path: {source}
-classes: [ground, square]
-ignore_label: 255
-image: {{height_px: 32, width_px: 48}}
-splits:
-  train: {{images: train, masks: trainannot}}
-  val: {{images: val, masks: valannot}}
-  test: {{images: val, masks: valannot}}
-"""
 RUNS = {
     "softmax-digits": {"problem": "classification", "dataset": "digits", "family": "softmax"},
     "colour-paints": {"problem": "classification", "dataset": "paints", "family": "colour", "epochs": 8},
@@ -65,6 +32,11 @@ RUNS = {
         "options": {"width": 0.0625},
     },
 }
+
+
+def told(language: str) -> list[str]:
+    """The README's blocks in *language*: what it tells users to write, taken at its word."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
 
 
 def run(project: Path, *command: str, code: int | None = 0, **environment: str) -> str:
@@ -126,12 +98,15 @@ def make_squares(folder: Path) -> None:
 def make_project(folder: Path, source: Path) -> Path:
     """A copy of the project with two data sets and a family of the user's own: what the README says to do."""
     project = copy_project(folder)
-    (project / "datasets/paints.yaml").write_text(FOLDER_CARD.format(source=source / "paints"))
-    (project / "datasets/squares.yaml").write_text(MASK_CARD.format(source=source / "squares"))
-    (project / "models/colour.py").write_text(OWN_FAMILY)
+    paints, squares, _ = told("yaml")
+    for name, card in (("paints", paints), ("squares", squares)):
+        text = card.replace(f"~/pictures/{name}", str(source / name))
+        (project / f"datasets/{name}.yaml").write_text(text)
+    family, line = told("python")
+    (project / "models/colour.py").write_text(family)
     listing = project / "models/__init__.py"
     text = listing.read_text().replace("import (", "import (\n    colour,", 1)
-    listing.write_text(text.replace('    "softmax"', '    "colour": colour.FAMILY,\n    "softmax"', 1))
+    listing.write_text(text.replace('    "softmax"', f'{line}    "softmax"', 1))
     params = yaml.safe_load((project / "params.yaml").read_text())
     params |= {"datasets": ["digits", "paints", "squares"], "runs": RUNS}
     params["defaults"] |= {"epochs": 2, "threads_per_worker": 1}
@@ -226,6 +201,20 @@ def test_an_older_version_of_the_data_comes_back_from_a_remote(tmp_path: Path) -
     shutil.rmtree(project / "data")
     run(project, "dvc", "pull", "preprocess@digits")
     assert (project / images).read_bytes() == old_images
+
+
+@pytest.mark.timeout(300)
+def test_the_readmes_commands_work(serial: Path) -> None:
+    flows = {"train-segmentation/local", "train-classification/local", "reproduce/local"}
+    for line in "".join(told("bash")).splitlines():
+        words = shlex.split(line)
+        if words[0] == "make":
+            dry = ["make", "--dry-run", *words[1:]]
+            assert subprocess.run(dry, cwd=serial, capture_output=True, check=False).returncode == 0, line
+        elif words[0] == ".venv/bin/prefect":
+            assert words[3] in flows, line  # run for real in test_flow_integration.py
+        else:
+            run(serial, words[0].removeprefix(".venv/bin/"), *words[1:])
 
 
 BAD_RUNS = [

@@ -136,6 +136,8 @@ def test_weights_that_cannot_be_fetched_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, said: str
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    # urllib keeps the first opener it makes, proxies included: this one must not outlive the test.
+    monkeypatch.setattr("urllib.request._opener", None)
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, NOWHERE)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

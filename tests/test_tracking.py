@@ -82,7 +82,7 @@ def test_a_run_is_in_mlflow_whole(course: Path):
     assert run["tags"]["mlflow.source.git.commit"] == "c0ffee"
     assert run["metrics"]["train/loss"] == [(s, 1_700_000_000_000 + 125 * s, 1 / s) for s in range(1, 31)]
     assert [step for step, _, _ in run["metrics"]["val/top1"]] == [10, 20, 30]
-    assert run["metrics"]["test/top1"] == [(30, 1_700_000_003_750, 0.5)]
+    assert run["metrics"]["test/top1"] == [(0, 1_700_000_003_750, 0.5)]
     assert "cost/latency_p50_ms" in run["metrics"]
     assert run["datasets"] == [("a", "d" * 32 + ".dir")]
     wanted = {"scores.json", "confusion.csv", "per_class.csv", "curves.csv", "figures/curves.png"}

@@ -65,7 +65,14 @@ def _make_trained(folder: Path, name: str, run: dict[str, Any], size_px: int, st
     told |= {"input": {"channels": 3, "height_px": size_px, "width_px": size_px}, "classes": classes}
     told |= {"ignore_label": None, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.25]}
     told |= {"data_digest": f"{run['dataset']:f<64}", "settings_digest": "s", "source_digest": "c"}
-    told |= {"parameters": 579, "best_epoch": 2, "best_score": 0.5, "epochs": 3, "steps": steps}
+    told |= {
+        "parameters": 579,
+        "flops": 1158,
+        "best_epoch": 2,
+        "best_score": 0.5,
+        "epochs": 3,
+        "steps": steps,
+    }
     _write(folder / "run.json", told)
 
 
