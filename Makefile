@@ -4,13 +4,18 @@ BIN := .venv/bin
 WORKERS ?=
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint services ui clean
+.PHONY: demo test browser lint services ui
 
 demo: .venv/installed  ## the whole course with the settings of params.yaml, then a comparison
 	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
 
-test: .venv/installed  ## every test, real servers included
+test: .venv/installed browser  ## every test, real servers included
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# The report is opened in a browser by a test: the machine's own Chromium, else one that playwright installs.
+browser: .venv/installed
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+		|| $(BIN)/playwright install --with-deps chromium-headless-shell
 
 lint: .venv/installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

@@ -29,7 +29,7 @@ FILES = ("dvc.yaml", "params.yaml", "prefect.yaml", "prefect.toml", "pyproject.t
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description="Run a course")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--path", default="", help="folder of own data")
     options = parser.parse_args()
@@ -79,10 +79,12 @@ def described(project: Path, folder: Path, wall_s: float) -> str:
     """The trial's scores as a markdown table, with what is needed to make it again."""
     course = read_course(project / "params.yaml")
     rows: list[str] = []
+    versions: dict[str, str] = {}
     for run in course.runs.values():
         results = project / "results" / run.problem / run.name
         told, scores = _json(results / "run.json"), _json(results / "scores.json")
         timings = _json(project / "journals" / run.problem / run.name / "timings.json")
+        versions = timings["versions"]
         rows.append(
             f"| {run.name} | {run.family} | {run.dataset} | {told['settings']['seed']} | {told['epochs']} "
             f"| {scores[scores['primary']]:.4f} | {scores['loss']:.4f} | {_last(results, 'val/loss'):.4f} "
@@ -90,7 +92,7 @@ def described(project: Path, folder: Path, wall_s: float) -> str:
         )
     head = (
         f"# {folder.name}\n\n{datetime.date.today().isoformat()}, {hardware()}, torch "
-        f"{_json(project / 'journals' / run.problem / run.name / 'timings.json')['versions']['torch']}; "
+        f"{versions['torch']}; "
         f"{wall_s:.0f} s in all, two stages at a time. Made by `python -m benchmarks.trial {folder}`.\n\n"
         "| run | family | data set | seed | epochs | test score | test loss | last val loss | train s "
         "| samples/s |\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n"

@@ -3,6 +3,7 @@
 from torch import nn
 
 from models.family import Family, InputSpec
+from models.parts.recipes import DENSE
 from models.parts.smp import EncoderOptions, assembled
 
 
@@ -26,13 +27,5 @@ FAMILY = Family(
     "Atrous Separable Convolution for Semantic Image Segmentation, arXiv 1802.02611",
     build=build,
     options=EncoderOptions,
-    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
-    recipe={
-        "optimiser": "adamw",
-        "lr": 1e-3,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "batch_size": 8,
-        "loss": {"ce": 1.0, "dice": 1.0},
-    },
+    recipe=DENSE,
 )

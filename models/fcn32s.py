@@ -4,6 +4,7 @@ from torch import nn
 
 from models.family import Family, InputSpec
 from models.parts.fcn import PAPER, FcnOptions, build_fcn
+from models.parts.recipes import DENSE
 
 
 def build(spec: InputSpec, options: FcnOptions) -> nn.Module:
@@ -21,13 +22,5 @@ FAMILY = Family(
     paper=PAPER,
     build=build,
     options=FcnOptions,
-    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
-    recipe={
-        "optimiser": "adamw",
-        "lr": 3e-3,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "batch_size": 8,
-        "loss": {"ce": 1.0, "dice": 1.0},
-    },
+    recipe={**DENSE, "lr": 3e-3},
 )

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from models.family import Family, InputSpec
+from models.parts.recipes import DENSE
 from models.parts.smp import EncoderOptions, assembled
 
 
@@ -36,13 +37,5 @@ FAMILY = Family(
     paper="Zhao, Shi, Qi, Wang, Jia 2017, Pyramid Scene Parsing Network, arXiv 1612.01105",
     build=build,
     options=PyramidOptions,
-    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
-    recipe={
-        "optimiser": "adamw",
-        "lr": 1e-3,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "batch_size": 8,
-        "loss": {"ce": 1.0, "dice": 1.0},
-    },
+    recipe=DENSE,
 )

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.family import Family, InputSpec, Options
+from models.parts.recipes import DENSE
 from models.parts.sizes import require_at_least
 from models.parts.vgg import CHANNELS, VGG16, Width, conv_block, initialise, scaled, vgg_stages
 
@@ -88,13 +89,5 @@ FAMILY = Family(
     "for Image Segmentation, arXiv 1511.00561",
     build=build,
     options=SegnetOptions,
-    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
-    recipe={
-        "optimiser": "adamw",
-        "lr": 3e-3,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "batch_size": 8,
-        "loss": {"ce": 1.0, "dice": 1.0},
-    },
+    recipe={**DENSE, "lr": 3e-3},
 )

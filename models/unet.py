@@ -5,6 +5,7 @@ import functools
 from torch import nn
 
 from models.family import Family, InputSpec
+from models.parts.recipes import DENSE
 from models.parts.smp import EncoderOptions, assembled
 
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
@@ -32,13 +33,5 @@ FAMILY = Family(
     "Biomedical Image Segmentation, arXiv 1505.04597",
     build=build,
     options=EncoderOptions,
-    # Dice beside cross-entropy: where most pixels are ground, small classes are not drowned.
-    recipe={
-        "optimiser": "adamw",
-        "lr": 1e-3,
-        "weight_decay": 1e-4,
-        "schedule": "poly",
-        "batch_size": 8,
-        "loss": {"ce": 1.0, "dice": 1.0},
-    },
+    recipe=DENSE,
 )

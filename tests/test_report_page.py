@@ -33,8 +33,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # None is the one that `make test` lets playwright install where the machine has no Chromium.
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "the report is tested in a browser: install Chromium (Debian: apt-get install chromium)"
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
         opened = playwright.chromium.launch(executable_path=chromium, args=flags)

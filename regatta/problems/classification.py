@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from regatta.problems.batch import Batch
-from regatta.problems.confusion import confusion, mean_loss
+from regatta.problems.confusion import class_scores, confusion, mean_loss
 from regatta.problems.counts import Counts, confusion_of, fixed_point
 from regatta.problems.problem import ClassScores, Problem, Targets
 from regatta.settings.recipe import Recipe
@@ -57,10 +57,7 @@ def per_class(counts: Counts) -> list[ClassScores]:
     """Precision, recall and F1 of each class."""
     marginals = confusion(counts)
     columns = {"precision": marginals.precision, "recall": marginals.recall, "f1": marginals.f1}
-    return [
-        ClassScores({name: float(values[k]) for name, values in columns.items()}, int(support))
-        for k, support in enumerate(marginals.support)
-    ]
+    return class_scores(marginals, columns)
 
 
 CLASSIFICATION = Problem("classification", "top1", loss, count, sample_scores, scores, per_class)

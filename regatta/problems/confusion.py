@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regatta.problems.counts import LOSS_UNIT, Counts
+from regatta.problems.problem import ClassScores
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +53,14 @@ class Confusion:
     def mean(self, values_K: Floats) -> float:
         """Mean over the classes that were seen; 0 over none."""
         return float(values_K[self.seen].mean()) if self.seen.any() else 0.0
+
+
+def class_scores(marginals: Confusion, columns: dict[str, Floats]) -> list[ClassScores]:
+    """Each class with its value in every one of *columns* (f64[K] by name) and its support."""
+    return [
+        ClassScores({name: float(values_K[k]) for name, values_K in columns.items()}, int(support))
+        for k, support in enumerate(marginals.support)
+    ]
 
 
 def confusion(counts: Counts) -> Confusion:
