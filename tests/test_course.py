@@ -235,6 +235,7 @@ BAD_RUNS = [
 def test_what_cannot_be_run_is_refused_before_anything_runs(tmp_path: Path, source: Path) -> None:
     project = make_project(tmp_path, source)
     params = yaml.safe_load((project / "params.yaml").read_text())
+    wrong: dict[str, Any] = {}
     for changes, message in BAD_RUNS:
         wrong = params | {"runs": RUNS | {"softmax-digits": RUNS["softmax-digits"] | changes}}
         (project / "params.yaml").write_text(yaml.safe_dump(wrong))
@@ -243,6 +244,12 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(tmp_path: Path, sour
         assert message in said
         assert "params.yaml: runs.softmax-digits" in said
         assert not (project / "checked").exists()
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    (project / "checked").write_text("a file where a folder must be")
+    said = run(project, "python", "-m", "tasks.check", code=2)
+    assert "checked" in said and len(said.strip().splitlines()) == 1, said
+    (project / "checked").unlink()
+    (project / "params.yaml").write_text(yaml.safe_dump(wrong))
     said = run(project, "dvc", "repro", code=None)
     assert "error: params.yaml: runs.softmax-digits" in said
     assert not (project / "data").exists()

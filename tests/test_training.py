@@ -76,6 +76,40 @@ def test_it_learns_and_leaves_what_it_promises(problem, packed_pictures, tmp_pat
     assert weights(tmp_path / "run", "best").keys() == weights(tmp_path / "run").keys()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bf16"},
+        {"channels_last": False},
+        {"clip_norm": 1.0},
+        {"label_smoothing": 0.1, "class_weights": "balanced"},
+        {"augment": Augment(scale=0.2)},
+        {"normalise": "unit"},
+        {"warmup_epochs": 1.0, "nesterov": True},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+@pytest.mark.parametrize("problem", ["classification", "segmentation"])
+def test_it_learns_under_every_knob(problem, changes, packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem=problem)
+    recipe = RECIPE.model_copy(update={"epochs": 4} | changes)
+    train(job_of(packed, tmp_path / "run", recipe), network_of(packed), World(), quiet)
+    losses = [p["value"] for p in points(tmp_path / "run/journal.jsonl") if p["metric"] == "train/loss"]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_gradients_are_clipped_to_the_norm_over_all_of_them(packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem="classification", train=10)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12 * 16 * 3, 3))
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    recipe = Recipe(
+        epochs=1, batch_size=10, lr=1.0, momentum=0.0, schedule="constant", clip_norm=0.01, normalise="unit"
+    )
+    train(job_of(packed, tmp_path / "run", recipe), network, World(), quiet)
+    moved = torch.cat([(v - before[k]).flatten() for k, v in weights(tmp_path / "run").items()])
+    assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
 @pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_run_stopped_in_mid_epoch_goes_on_to_the_same_weights(
