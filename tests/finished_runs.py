@@ -202,7 +202,7 @@ def _digit(run: Finished, kind: str, number: int, random: np.random.Generator) -
     is_right = kind == "best" or (kind == "random" and random.random() < run.strength)
     told = truth if is_right else run.classes[(number + 1) % len(run.classes)]
     heat = random.random((3, 3), dtype=np.float32) if run.has_activation else None
-    return Sample(kind, number, f"sample-{number}", image, truth, told, float(random.random()), heat)  # type: ignore[arg-type]
+    return Sample(kind, number, f"sample-{number}", image, truth, told, float(random.random()), heat)
 
 
 def _scene(run: Finished, kind: str, number: int, random: np.random.Generator) -> Sample:
@@ -229,7 +229,7 @@ def _scene(run: Finished, kind: str, number: int, random: np.random.Generator) -
         truth,
         np.where(guess == 255, 0, guess),
         float(random.random()),
-    )  # type: ignore[arg-type]
+    )
 
 
 def _costs(run: Finished, random: np.random.Generator) -> dict[str, float]:

@@ -49,7 +49,7 @@ def scheme(request: pytest.FixtureRequest) -> str:
 
 def open_report(browser: Browser, project: Path, problem: str, scheme: str, size: dict[str, int]) -> Page:
     """The report in a fresh tab, which notes every error, dialog and request but for its own file."""
-    page = browser.new_context(color_scheme=scheme, viewport=size).new_page()  # type: ignore[arg-type]
+    page = browser.new_context(color_scheme=scheme, viewport=size).new_page()
     page.set_default_timeout(10_000)
     troubles: list[str] = []
     page.on("console", lambda message: troubles.append(message.text))
@@ -59,7 +59,7 @@ def open_report(browser: Browser, project: Path, problem: str, scheme: str, size
         "request", lambda request: troubles.append(request.url) if not _is_own(request.url, project) else None
     )
     page.goto((project / "report" / problem / "index.html").as_uri())
-    page.troubles = troubles  # type: ignore[attr-defined]
+    page.troubles = troubles
     return page
 
 
@@ -68,7 +68,7 @@ def _is_own(url: str, project: Path) -> bool:
 
 
 def close_clean(page: Page) -> None:
-    assert page.troubles == []  # type: ignore[attr-defined]
+    assert page.troubles == []
     page.context.close()
 
 

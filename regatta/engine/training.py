@@ -1,6 +1,5 @@
 """The training loop: epochs of steps, a validation after each, state that survives between any two."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 
@@ -18,6 +17,7 @@ from regatta.engine.parts import Parts, assemble, save_checkpoint
 from regatta.engine.step import train_step
 from regatta.engine.world import World
 from regatta.errors import RegattaError
+from regatta.whole import whole_file
 
 
 def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
@@ -118,9 +118,8 @@ def _not_finite(parts: Parts, epoch: int, step: int) -> str:
 def _keep(parts: Parts, name: str) -> None:
     """Write the judged network's weights as NAME.safetensors, whole or not at all."""
     if parts.world.leads:
-        partial = parts.job.folder / f".{name}.partial-{os.getpid()}"
-        save_model(parts.judged, str(partial))
-        partial.replace(parts.job.folder / f"{name}.safetensors")
+        with whole_file(parts.job.folder / f"{name}.safetensors") as file:
+            save_model(parts.judged, str(file))
 
 
 def _finish(parts: Parts) -> None:
@@ -140,6 +139,5 @@ def _finish(parts: Parts) -> None:
         workers=parts.world.size,
         device=str(parts.world.device),
     )
-    partial = parts.job.folder / f".outcome.partial-{os.getpid()}"
-    partial.write_text(outcome.model_dump_json(), encoding="utf-8")
-    partial.replace(parts.job.folder / "outcome.json")
+    with whole_file(parts.job.folder / "outcome.json") as file:
+        file.write_text(outcome.model_dump_json(), encoding="utf-8")

@@ -32,8 +32,3 @@ class World:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices, gradient_as_bucket_view=True)
-
-    def wait(self) -> None:
-        """Until every worker is here."""
-        if self.size > 1:
-            distributed.barrier()
