@@ -13,6 +13,12 @@ def digest_of_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of_file(path: Path) -> str:
+    """sha256 of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_of_sources(places: Iterable[Path]) -> str:
     """sha256 over the names and bytes of the Python files at *places* (files, or folders with all below)."""
     whole = hashlib.sha256()

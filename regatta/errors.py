@@ -1,9 +1,16 @@
 """Faults that a person can mend: one line that says what, where, and what to do about it."""
 
 import difflib
+import errno
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "allow writing there"),
+    errno.EFBIG: "allow larger files there",
+}
 
 
 class RegattaError(Exception):
@@ -25,19 +32,32 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 @contextmanager
 def one_line_errors() -> Generator[None, None, None]:
-    """Turn what a person can mend into one line on stderr and exit code 2; bugs keep their traceback.
-
-    An OSError (disk full, no permission) names its file and counts as mendable.
-    """
+    """Turn what a person can mend into one line on stderr and exit code 2; bugs keep their traceback."""
     try:
         yield
-    except RegattaError as fault:
-        sys.exit(_say(str(fault)))
-    except OSError as fault:
-        place = f" '{fault.filename}'" if fault.filename else ""
-        sys.exit(_say(f"{fault.strerror or fault}{place}: free or allow it, then run the command again"))
+    except (RegattaError, OSError) as fault:
+        sys.exit(_say(line_of(fault)))
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr, flush=True)
+        sys.exit(130)
+
+
+def line_of(fault: RegattaError | OSError) -> str:
+    """What to say about *fault*; an OSError (disk full, no permission) names its file."""
+    if isinstance(fault, RegattaError):
+        return str(fault)
+    # Of a copy the second name is where it goes to.
+    name = fault.filename2 or fault.filename
+    remedy = REMEDIES.get(fault.errno or 0, "free or allow it")
+    place = f" '{name}'" if name else ""
+    return f"{fault.strerror or fault}{place}: {remedy}, then run the command again; what is finished is kept"
 
 
 def _say(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"error: {plain(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return 2
+
+
+def plain(text: str) -> str:
+    """*text* without what could steer a terminal, or cannot be written: names of files may hold anything."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -10,6 +10,7 @@ from regatta.errors import RegattaError, one_line_errors
 from regatta.formats.digits import write_digits
 from regatta.formats.own import copy_own, own_files
 from regatta.formats.scenes import write_scenes
+from regatta.manifest import write_manifest
 from regatta.progress import progress
 from regatta.settings.card import Card, read_card
 from regatta.settings.home import home
@@ -36,6 +37,7 @@ def download(card: Card, raw: Path) -> None:
             copy_own(card, files, folder, progress(f"{card.name} copying", len(files), "files"))
         else:
             _fetch_all(card, folder)
+        write_manifest(folder)
 
 
 def _fetch_all(card: Card, folder: Path) -> None:

@@ -20,12 +20,15 @@ from regatta.engine.job import targets_of
 from regatta.engine.precision import normaliser
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
+from regatta.manifest import verify
 from regatta.packed.schema import Packed, Split, open_packed
 from regatta.problems import PROBLEMS
 from regatta.problems.counts import Counts
+from regatta.settings.course import read_course
 from regatta.settings.trained import TrainedRun, read_trained
 from regatta.whole import whole_file, whole_folder
 from tasks.drawing import draw
+from tasks.publishing import discard
 from tasks.showing import Witnessed, samples_to_show
 from tasks.tables import write_tables
 from tasks.train import input_of
@@ -49,12 +52,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        entry = enter(read_trained(Path("trained") / name))
+        weights = Path("trained") / read_course().run(name).name
+        print(f"{weights}: {verify(weights)}", flush=True)
+        entry = enter(read_trained(weights))
         began_s, witnessed = time.perf_counter(), Witnessed(entry.examiner)
         counts = evaluate(entry.network, entry.feed, entry.examiner, witnessed.add)
         evaluate_s = time.perf_counter() - began_s
         write_results(entry, counts, witnessed)
         write_costs(entry, evaluate_s)
+        discard(entry.trained.key)
 
 
 def enter(trained: TrainedRun) -> Entry:
@@ -63,7 +69,9 @@ def enter(trained: TrainedRun) -> Entry:
     Raises:
         RegattaError: the weights are of another family, or the data has changed since.
     """
-    packed = open_packed(Path("data/packed") / trained.dataset)
+    data = Path("data/packed") / trained.dataset
+    print(f"{data}: {verify(data)}", flush=True)
+    packed = open_packed(data)
     if packed.digest != trained.data_digest:
         raise RegattaError(
             f"trained/{trained.name}: was trained on another version of '{trained.dataset}'; "

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from regatta.errors import RegattaError, one_line_errors
+from regatta.errors import RegattaError, one_line_errors, plain
 from regatta.formats import open_split
 from regatta.formats.source import Source
-from regatta.packed.manifest import write_manifest
+from regatta.manifest import verify, write_manifest
 from regatta.packed.report import data_report, notes
 from regatta.packed.schema import Schema
 from regatta.packed.statistics import Statistics
@@ -38,7 +38,7 @@ def preprocess(card: Card, raw: Path, packed: Path) -> None:
         (folder / "schema.json").write_text(schema.model_dump_json(indent=1) + "\n", encoding="utf-8")
         write_manifest(folder)
     for line in notes(report):
-        print(f"note: {card.name}: {line}", flush=True)
+        print(f"note: {card.name}: {plain(line)}", flush=True)
 
 
 def _pack(source: Source, card: Card, folder: Path) -> Statistics:
@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raw = RAW / card.name
         if not raw.is_dir():
             raise RegattaError(f"{raw}: not there; run 'python -m tasks.download {card.name}' first")
+        print(f"{raw}: {verify(raw)}", flush=True)
         preprocess(card, raw, PACKED / card.name)
 
 

@@ -13,9 +13,13 @@ from typing import Any
 from regatta.digest import digest_of_sources, digest_of_value
 from regatta.engine.job import Job, Outcome, channel_statistics
 from regatta.engine.journal import points, write_history
+from regatta.errors import RegattaError
+from regatta.manifest import write_manifest
 from regatta.packed.schema import Packed
+from regatta.settings.home import home
 from regatta.settings.trained import InputShape, TrainedRun
-from regatta.whole import whole_folder
+from regatta.verified import differing
+from regatta.whole import sweep, whole_folder
 from tasks.resolving import Resolved, sources
 
 WEIGHTS = ("best.safetensors", "last.safetensors")
@@ -25,21 +29,71 @@ REPORTED_VERSIONS = ("torch", "torchvision", "ray", "numpy")
 def publish(resolved: Resolved, packed: Packed, job: Job) -> None:
     """Write `trained/R` (the same bytes for the same run) and `journals/P/R` (what happened when).
 
-    The working folder goes last: until both outputs are whole, the command can be run again.
+    Until both outputs are whole, the command can be run again; and after that, too: see `_set_aside`.
+
+    Raises:
+        RegattaError: the weights are damaged; the line says how to train again.
     """
     run = resolved.run
     outcome = Outcome.model_validate_json((job.folder / "outcome.json").read_bytes())
+    _check_weights(job, outcome)
     with whole_folder(Path("trained") / run.name) as folder:
         for name in WEIGHTS:
             shutil.copyfile(job.folder / name, folder / name)
         write_history(job.folder / "journal.jsonl", folder / "history.csv")
         trained = _trained_run(resolved, packed, job, outcome)
         (folder / "run.json").write_text(trained.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_manifest(folder)
     with whole_folder(Path("journals") / run.problem / run.name) as folder:
         shutil.copyfile(job.folder / "journal.jsonl", folder / "journal.jsonl")
         text = json.dumps(_timings(folder / "journal.jsonl", outcome), indent=1) + "\n"
         (folder / "timings.json").write_text(text, encoding="utf-8")
-    shutil.rmtree(job.folder)
+    _set_aside(job)
+
+
+def _check_weights(job: Job, outcome: Outcome) -> None:
+    """Make sure that the weights are still those that training wrote, perhaps days ago."""
+    digests = zip(WEIGHTS, (outcome.best_sha256, outcome.last_sha256), strict=True)
+    wrong, _ = differing({job.folder / name: digest for name, digest in digests}, fresh=True)
+    for path in wrong:
+        again = f"rm -r {job.folder}; dvc repro train@{job.run}"
+        raise RegattaError(f"{path}: is damaged; train from the start by '{again}'")
+
+
+def _set_aside(job: Job) -> None:
+    """Keep what the outputs were made of until the run is evaluated, for then DVC has them.
+
+    A DVC that was killed right after this command, or found no room for them in its cache, throws them
+    away and runs it again: days of training must not go with them.
+    """
+    shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)  # most of the room that it takes
+    discard(job.key)
+    kept = _kept(job.key)
+    kept.parent.mkdir(exist_ok=True)
+    job.folder.rename(kept)
+
+
+def take_up(job: Job) -> None:
+    """Bring back what was set aside of *job*, if it was; there is nothing to train then."""
+    kept = _kept(job.key)
+    if kept.exists() and not job.folder.exists():
+        job.folder.parent.mkdir(exist_ok=True)
+        kept.rename(job.folder)
+
+
+def discard(key: str) -> None:
+    """Remove what was set aside, by another name first: half of it would be of no use."""
+    folder = _kept(key)
+    if not folder.exists():
+        return
+    going = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    sweep(folder.parent)
+    folder.rename(going)
+    shutil.rmtree(going)
+
+
+def _kept(key: str) -> Path:
+    return home() / "finished" / key
 
 
 def _trained_run(resolved: Resolved, packed: Packed, job: Job, outcome: Outcome) -> TrainedRun:
@@ -87,6 +141,8 @@ def _timings(journal: Path, outcome: Outcome) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit this was trained from; None outside of git."""
+    """The commit this was trained from; None outside of git, or without it."""
+    if shutil.which("git") is None:
+        return None
     asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip() if asked.returncode == 0 else None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from regatta.errors import RegattaError, nearest, one_line_errors
+from regatta.manifest import verify
 from regatta.settings.course import Course, Run, read_course
 from regatta.settings.home import home, tracking_uri
 from regatta.whole import whole_file
@@ -16,13 +17,15 @@ def track(problem: str) -> None:
     """Sync every run of *problem* that params.yaml lists.
 
     Raises:
-        RegattaError: no such problem, a run's files are missing, or MLflow is not there.
+        RegattaError: no such problem, a run's files are missing or damaged, or MLflow is not there.
     """
     from regatta.tracking.receipt import links, receipt
     from regatta.tracking.record import read_record
 
     course = read_course()
-    records = [read_record(run) for run in _runs(course, problem)]
+    runs = _runs(course, problem)
+    print(f"trained: {verify(*(Path('trained') / run.name for run in runs))}", flush=True)
+    records = [read_record(run) for run in runs]
     for record in records:
         if record.journal.torn:
             print(f"{record.places.journals}/journal.jsonl: the last line is torn and left out", flush=True)

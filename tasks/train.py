@@ -1,8 +1,11 @@
 """Train one run of params.yaml: `python -m tasks.train RUN` → `trained/R` and `journals/P/R`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from models.family import InputSpec
 from regatta.cluster.fitting import fit
@@ -11,11 +14,12 @@ from regatta.engine.job import Job
 from regatta.engine.training import train
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
+from regatta.manifest import verify
 from regatta.packed.schema import Packed, Schema, open_packed
 from regatta.settings.course import read_course
 from regatta.settings.home import home
 from regatta.settings.recipe import HOW_NOT_WHAT
-from tasks.publishing import publish
+from tasks.publishing import publish, take_up
 from tasks.resolving import Resolved, build, resolve, sources
 
 
@@ -24,13 +28,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
         resolved = resolve(read_course(), name)
-        packed = open_packed(Path("data/packed") / resolved.run.dataset)
+        data = Path("data/packed") / resolved.run.dataset
+        print(f"{data}: {verify(data)}", flush=True)  # once, here, and not by each worker
+        packed = open_packed(data)
         job = job_of(resolved, packed)
         _check_batch(resolved, packed.schema)
-        job.folder.mkdir(parents=True, exist_ok=True)
-        if not (job.folder / "outcome.json").exists():
-            fit(train_worker, job)
-        publish(resolved, packed, job)
+        with _alone(job):
+            take_up(job)
+            job.folder.mkdir(parents=True, exist_ok=True)
+            if not (job.folder / "outcome.json").exists():
+                fit(train_worker, job)
+            publish(resolved, packed, job)
+
+
+@contextmanager
+def _alone(job: Job) -> Generator[None, None, None]:
+    """Nobody else is at this very run: workspaces of other flows share the place where it is in flight."""
+    lock = FileLock(home() / "locks" / job.key)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{job.run}: another start is training the very same: waiting for it", flush=True)
+        held = lock.acquire()
+    with held:
+        yield
 
 
 def job_of(resolved: Resolved, packed: Packed) -> Job:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from regatta.manifest import write_manifest
 from regatta.packed.schema import Packed, Schema, open_packed
 
 ROOT = Path(__file__).parent.parent
@@ -77,5 +78,5 @@ def _pack(folder: Path, *, problem: str, train: int = 40, val: int = 13, classes
         class_counts=dict.fromkeys(counts, (10,) * classes),
     )
     (folder / "schema.json").write_text(schema.model_dump_json())
-    (folder / "manifest.json").write_text("{}")
+    write_manifest(folder)
     return open_packed(folder)

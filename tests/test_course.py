@@ -16,10 +16,16 @@ import pytest
 import yaml
 from PIL import Image
 
+from regatta.manifest import MANIFEST, write_manifest
 from tests.conftest import copy_project
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "hunter2-of-amazon",
+    "REGATTA_MIRROR": "http://captain:hunter2-of-the-mirror@127.0.0.1:9",
+}
+"""In the environment of every command here, and in nothing that comes of it."""
 TIMED = ("journals/", "costs/", "report/")
 """Outputs that tell of time; everything else is the same whoever drives."""
 RUNS = {
@@ -42,7 +48,7 @@ def told(language: str) -> list[str]:
 def run(project: Path, *command: str, code: int | None = 0, **environment: str) -> str:
     """Run a command of the project's environment there; its output."""
     settings = {k: v for k, v in os.environ.items() if k not in ("REGATTA_HOME", "PYTHONPATH")}
-    settings |= {"PATH": f"{BIN}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"} | environment
+    settings |= {"PATH": f"{BIN}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"} | SECRETS | environment
     done = subprocess.run(
         [str(BIN / command[0]), *command[1:]],
         cwd=project,
@@ -55,7 +61,15 @@ def run(project: Path, *command: str, code: int | None = 0, **environment: str) 
     )
     if code is not None:
         assert done.returncode == code, done.stdout[-6000:]
+    assert "hunter2" not in done.stdout
     return done.stdout
+
+
+def secrets_in(project: Path) -> list[Path]:
+    """Files that hold a secret of the environment: outputs, cache, MLflow's and Prefect's databases, logs."""
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert len(files) > 100
+    return [path for path in files if b"hunter2" in path.read_bytes()]
 
 
 def lock(project: Path) -> dict[str, Any]:
@@ -154,6 +168,14 @@ def test_both_drivers_leave_the_same_lock(serial: Path, source: Path, tmp_path: 
     before = (parallel / "dvc.lock").read_bytes()
     assert "up to date" in run(parallel, "dvc", "repro")
     assert (parallel / "dvc.lock").read_bytes() == before
+    assert (parallel / ".regatta/prefect").is_dir()
+    assert not secrets_in(parallel)
+
+
+@pytest.mark.timeout(600)
+def test_secrets_of_the_environment_are_in_no_output(serial: Path) -> None:
+    assert (serial / ".regatta/mlflow.db").is_file()
+    assert not secrets_in(serial)
 
 
 @pytest.mark.timeout(300)
@@ -278,13 +300,16 @@ def test_bad_training_input_is_one_line_and_leaves_what_was_finished(serial: Pat
 
 @pytest.mark.timeout(300)
 def test_weights_of_another_family_are_refused(serial: Path) -> None:
-    mine = serial / "trained/softmax-digits/best.safetensors"
-    content = mine.read_bytes()
-    mine.write_bytes((serial / "trained/colour-paints/best.safetensors").read_bytes())
+    mine, kept = serial / "trained/softmax-digits", serial / "kept"
+    shutil.copytree(mine, kept)
+    shutil.copyfile(serial / "trained/colour-paints/best.safetensors", mine / "best.safetensors")
+    (mine / MANIFEST).unlink()
+    write_manifest(mine)
     try:
         said = run(serial, "python", "-m", "tasks.evaluate", "softmax-digits", code=2)
     finally:
-        mine.write_bytes(content)
+        shutil.rmtree(mine)
+        kept.rename(mine)
     assert "weights of another family" in said
     assert (serial / "results/classification/softmax-digits/scores.json").exists()
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regatta.errors import RegattaError
+from regatta.manifest import verify
 from regatta.packed.fit import fit_image, fit_mask
-from regatta.packed.manifest import check_manifest
 from regatta.packed.npy import GrowingArray
 from regatta.packed.schema import open_packed
 from regatta.packed.writer import pack_split
@@ -208,15 +208,15 @@ def test_the_same_data_give_the_same_digest(raw: Path, tmp_path: Path) -> None:
 def test_manifest_notices_damage(raw: Path, tmp_path: Path, file: str) -> None:
     packed = tmp_path / "packed/d"
     preprocess(make_card(4, 4), raw, packed)
-    check_manifest(packed)
+    verify(packed)
     content = bytearray((packed / file).read_bytes())
     content[-1] ^= 1
     (packed / file).write_bytes(content)
     with pytest.raises(RegattaError, match=f"{file}: is damaged"):
-        check_manifest(packed)
+        verify(packed)
     (packed / file).unlink()
     with pytest.raises(RegattaError, match=f"{file}: is missing"):
-        check_manifest(packed)
+        verify(packed)
 
 
 def test_growing_array_is_what_numpy_writes(tmp_path: Path) -> None:

@@ -9,13 +9,17 @@ ROOT = Path(__file__).parent.parent
 GROUND = {
     "regatta.settings",
     "regatta.errors",
+    "regatta.findings",
     "regatta.whole",
     "regatta.progress",
     "regatta.digest",
+    "regatta.manifest",
+    "regatta.verified",
+    "regatta.arrays",
 }
 """What every room stands on."""
 ROOMS = {
-    "flows": {"flows", "regatta.settings", "regatta.errors"},
+    "flows": {"flows"} | GROUND,
     "tasks": {"tasks", "models", "regatta"},
     "models": {"models"},
     "regatta/settings": {"regatta.settings", "regatta.errors"},

@@ -338,5 +338,6 @@ def test_two_problems_at_once_on_a_fresh_database(
         "segmentation: 1 runs with 96 points are in MLflow",
     ]
     assert all(
-        re.match(r"(track |classification:|segmentation:)", line) for line in "".join(said).splitlines()
+        re.match(r"(track |trained: verified |classification:|segmentation:)", line)
+        for line in "".join(said).splitlines()
     )

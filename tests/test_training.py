@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from regatta.digest import digest_of_file
 from regatta.engine import parts, training
 from regatta.engine.job import Job, Outcome
 from regatta.engine.journal import points, write_history
@@ -155,7 +156,7 @@ def test_an_altered_checkpoint_is_passed_over_for_the_one_before(
     content[-1] ^= 1
     newest.write_bytes(content)
     train(job, network_of(packed), World(), quiet)
-    assert "not whole" in capsys.readouterr().out
+    assert f"{newest}: is damaged; going on from the one before" in capsys.readouterr().out
     assert same(weights(job.folder), whole)
 
 
@@ -229,3 +230,15 @@ def test_history_is_the_journal_without_its_clock(packed_pictures, tmp_path: Pat
     assert history(tmp_path / "one") == history(tmp_path / "two")
     line = json.loads((tmp_path / "one/journal.jsonl").read_text().splitlines()[0])
     assert set(line) == {"step", "epoch", "metric", "value", "time_s"}
+
+
+def test_better_weights_of_a_lost_attempt_do_not_pass_for_the_best(packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem="classification")
+    whole, killed = (job_of(packed, tmp_path / name, RECIPE) for name in ("whole", "killed"))
+    train(whole, network_of(packed), World(), quiet)
+    (killed.folder / "best-000002.safetensors").write_bytes(b"kept just before the kill, by other workers")
+    train(killed, network_of(packed), World(), quiet)
+    assert same(weights(killed.folder, "best"), weights(whole.folder, "best"))
+    outcome = Outcome.model_validate_json((killed.folder / "outcome.json").read_bytes())
+    assert outcome.best_sha256 == digest_of_file(killed.folder / "best.safetensors")
+    assert len(list(killed.folder.glob("best-*.safetensors"))) <= 2  # as many as checkpoints are kept

@@ -14,6 +14,7 @@ from PIL import Image
 from models import FAMILIES
 from models.family import InputSpec
 from models.weights import save_weights
+from regatta.manifest import write_manifest
 from regatta.settings.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _make_trained(folder: Path, name: str, run: dict[str, Any], size_px: int, st
         "steps": steps,
     }
     _write(folder / "run.json", told)
+    write_manifest(folder)
 
 
 def _make_journal(folder: Path, problem: str, steps: int) -> None:

@@ -6,6 +6,7 @@ must not.
 
 import copy
 import difflib
+import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -23,6 +24,9 @@ SMALLEST_PX = 32
 
 def _known_encoder(name: str) -> str:
     """*name* as the library wants it: its own names as they are, timm's with 'tu-' before them."""
+    # Both libraries take names apart at dots and colons, and look some of them up in folders or on hubs.
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?", name):
+        raise ValueError("must be letters, digits, '_' or '-', with at most one '.'")
     if name == DEFAULT_ENCODER:
         return name  # known without the import
     import timm

@@ -13,7 +13,9 @@ from regatta.archives.checksum import check_file
 from regatta.errors import RegattaError
 from regatta.progress import progress
 from regatta.settings.card import Card
+from regatta.settings.home import without_password
 from regatta.settings.origin import SourceFile
+from regatta.whole import named
 
 CONNECT_S, READ_S = 10, 30
 ATTEMPTS = 3
@@ -42,13 +44,17 @@ def fetch(file: SourceFile, addresses: Sequence[str], downloads: Path) -> Path:
     downloads.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []
     with _alone(kept):
-        if kept.exists() and check_file(kept, file) is None:
-            return kept
+        if kept.exists():
+            damage = check_file(kept, file)
+            if damage is None:
+                return kept
+            print(f"{kept}: is damaged ({damage}); fetching it again", flush=True)
+            kept.unlink()
         for address in addresses:
             try:
                 return _from(f"{address}/{file.name}", file, kept)
             except _MirrorFault as fault:
-                faults.append(f"{address}: {fault}")
+                faults.append(f"{without_password(address, address)}: {fault}")
     reasons = "; ".join(faults) or "no mirrors are given"
     raise RegattaError(f"cannot fetch '{file.name}': {reasons}: set REGATTA_MIRROR to a mirror that has it")
 
@@ -106,7 +112,7 @@ def _append(response: requests.Response, file: SourceFile, partial: Path, begin:
     if begin:
         print(f"{file.name}: going on at {begin / 1e6:.0f} MB", flush=True)
     advance = progress(file.name, coming, "MB", scale=1e6)
-    with partial.open("r+b" if begin else "wb") as out:
+    with named(partial), partial.open("r+b" if begin else "wb") as out:
         out.seek(begin)
         for chunk in response.iter_content(CHUNK_BYTES):
             out.write(chunk)

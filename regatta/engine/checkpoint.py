@@ -2,19 +2,23 @@
 
 runs/KEY/checkpoints/0000001234/
     state.safetensors     network.*, average.*, optimiser.N.*
-    state.json            State, and the checksum of state.safetensors
+    state.json            State
+    .manifest.json        digests of both
 """
 
-import hashlib
-import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim import Optimizer
+
+from regatta.engine.tensor_files import write_tensors
+from regatta.manifest import damages_in, write_manifest
+from regatta.whole import sweep, whole_folder
 
 KEPT = 2
 
@@ -35,6 +39,8 @@ class State(BaseModel):
     best_epoch: int = 0
     best_score: float = -1.0
     """Below every score, so that the first validation is a best one."""
+    best_sha256: str = ""
+    """Of the best weights, which lie beside the checkpoints, as they were written."""
     journal_position: int = 0
     """Bytes of the journal that belong to this state."""
     samples: int = 0
@@ -43,22 +49,20 @@ class State(BaseModel):
     """Seconds spent in training steps."""
     waited_s: float = 0.0
     """Seconds of these that steps waited for data."""
-    checksum: str = ""
 
 
 def save(folder: Path, state: State, tensors: dict[str, Tensor]) -> None:
-    """Write a checkpoint beside the others, then rename it, then drop all but the newest KEPT."""
-    target = folder / f"{state.step:010d}-{state.validated:06d}"
-    partial = folder / f".{target.name}.partial-{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    # Clones: safetensors refuses tensors that share memory or are laid out channels last.
-    whole = {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
-    save_file(whole, partial / "state.safetensors")
-    checked = state.model_copy(update={"checksum": _checksum(partial / "state.safetensors")})
-    (partial / "state.json").write_text(checked.model_dump_json(), encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    """Write a checkpoint beside the others, then rename it, then drop all but the newest KEPT.
+
+    Raises:
+        OSError: it cannot be written (disk full, read-only); those before it stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    with whole_folder(folder / f"{state.step:010d}-{state.validated:06d}") as partial:
+        write_tensors(tensors, partial / "state.safetensors")
+        (partial / "state.json").write_text(state.model_dump_json(), encoding="utf-8")
+        write_manifest(partial)
     for old in _newest_first(folder)[KEPT:]:
         shutil.rmtree(old)
 
@@ -67,13 +71,29 @@ def latest(folder: Path) -> tuple[State, dict[str, Tensor]] | None:
     """The newest checkpoint that is whole; one that is torn or altered is passed over and named."""
     for path in _newest_first(folder):
         try:
-            state = State.model_validate_json((path / "state.json").read_bytes())
-            if state.checksum != _checksum(path / "state.safetensors"):
-                raise ValueError("its checksum does not match")
-            return state, load_file(path / "state.safetensors")
-        except (OSError, ValueError) as fault:
-            print(f"checkpoint {path.name} is not whole ({fault}); trying the one before", flush=True)
+            damages, _ = damages_in(path, fresh=True)
+            if not damages:
+                state = State.model_validate_json((path / "state.json").read_bytes())
+                return state, load_file(path / "state.safetensors")
+            fault = damages[0]
+        except (OSError, ValueError, SafetensorError) as unreadable:
+            fault = f"{path}: {unreadable}"
+        print(f"checkpoint {fault}; going on from the one before, else from the start", flush=True)
     return None
+
+
+def kept_states(folder: Path) -> list[State]:
+    """States of the checkpoints that are kept, newest first; of those that can be read."""
+    states: list[State] = []
+    for path in _newest_first(folder):
+        with suppress(OSError, ValueError):
+            states.append(State.model_validate_json((path / "state.json").read_bytes()))
+    return states
+
+
+def newest_name(folder: Path) -> str | None:
+    """What the newest checkpoint is called: another name means that training got further."""
+    return next((path.name for path in _newest_first(folder)), None)
 
 
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
@@ -106,8 +126,3 @@ def under(room: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*"), reverse=True)
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

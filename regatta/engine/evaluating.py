@@ -43,6 +43,7 @@ def evaluate(network: nn.Module, feed: Feed, examiner: Examiner, witness: Witnes
             with autocast(examiner.recipe.precision, examiner.world.device):
                 logits = network(examiner.normalise(batch.images))
             counts = counts + examiner.problem.count(logits, batch, examiner.targets)
+            examiner.world.beat()
             if witness:
                 witness(batch, logits)
         total = from_flat(examiner.world.total(counts.flat()), examiner.targets.classes)

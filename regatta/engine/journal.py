@@ -11,17 +11,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from regatta.whole import named
+
 CLOCKED = frozenset({"train/samples_per_s", "train/data_wait_share"})
 """Metrics that tell of time, and so differ from one run to the next."""
 
 
 class Journal:
-    """An append-only file of points; opening it again cuts off what came after *position*."""
+    """An append-only file of points; opening it again cuts off what came after *position*.
+
+    A line that a full disk tore is behind the last checkpoint's position, and so is cut off.
+    Every method raises OSError with the file's name when it cannot be written.
+    """
 
     def __init__(self, path: Path, position: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        self._file.truncate(position)
+        self._path, self._file = path, path.open("ab")
+        with named(path):
+            self._file.truncate(position)
 
     def append(self, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Add one line for each metric, in one write."""
@@ -30,16 +37,19 @@ class Journal:
             json.dumps({"step": step, "epoch": epoch, "metric": name, "value": value, "time_s": now_s})
             for name, value in metrics.items()
         ]
-        self._file.write(("\n".join(lines) + "\n").encode())
-        self._file.flush()
+        with named(self._path):
+            self._file.write(("\n".join(lines) + "\n").encode())
+            self._file.flush()
 
     def position(self) -> int:
         """Length in bytes of what is safely on disk."""
-        os.fsync(self._file.fileno())
+        with named(self._path):
+            os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
-        self._file.close()
+        with named(self._path):
+            self._file.close()
 
 
 def points(path: Path) -> Iterator[dict[str, Any]]:

@@ -100,9 +100,11 @@ def _resumed(
     job: Job, network: nn.Module, average: nn.Module | None, optimiser: Optimizer, world: World
 ) -> checkpoint.State:
     found = checkpoint.latest(job.folder / "checkpoints")
+    state, tensors = found or (checkpoint.State(), {})
+    if not world.agrees(state.step):
+        raise RuntimeError("the workers found different checkpoints, for another attempt still writes here")
     if found is None:
-        return checkpoint.State()
-    state, tensors = found
+        return state
     network.load_state_dict(checkpoint.under("network", tensors))
     if average is not None:
         average.load_state_dict(checkpoint.under("average", tensors))

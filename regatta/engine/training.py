@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 
-from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from regatta.engine.clock import Clock, Say
-from regatta.engine.costs import counted_flops
 from regatta.engine.evaluating import evaluate
-from regatta.engine.job import Job, Outcome
+from regatta.engine.job import Job
+from regatta.engine.keeping import finish, forget_former_bests, keep_best
 from regatta.engine.meter import Meter, Reading
 from regatta.engine.optimisation import rate
 from regatta.engine.order import Share, permutation, step_shares
@@ -17,7 +16,6 @@ from regatta.engine.parts import Parts, assemble, save_checkpoint
 from regatta.engine.step import train_step
 from regatta.engine.world import World
 from regatta.errors import RegattaError
-from regatta.whole import whole_file
 
 
 def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
@@ -27,16 +25,19 @@ def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
 
     Raises:
         RegattaError: a loss was not finite.
+        OSError: the job's folder cannot be written; the same job goes on from its last checkpoint.
     """
+    world.beat()
     parts = assemble(job, network, world)
     with closing(parts.journal) if parts.journal else nullcontext():
         if parts.state.step == 0:
-            _keep(parts, "best")  # so that a run of no epochs has weights too
+            keep_best(parts)  # so that a run of no epochs has weights too
         for epoch in range(parts.state.validated, job.recipe.epochs):
             train_epoch(parts, epoch, say)
             validate(parts, epoch, say)
             save_checkpoint(parts)
-        _finish(parts)
+            forget_former_bests(parts)
+        finish(parts)
 
 
 def train_epoch(parts: Parts, epoch: int, say: Say) -> None:
@@ -50,6 +51,7 @@ def train_epoch(parts: Parts, epoch: int, say: Say) -> None:
     for step in range(first, total):
         loss, samples = train_step(parts, epoch, step, batches)
         state.step += 1
+        parts.world.beat()
         meter.add(loss, samples)
         if (step + 1) % recipe.log_every_steps == 0 or step + 1 == total:
             _log(parts, meter.read(), epoch, clock)
@@ -66,6 +68,7 @@ def _shares(parts: Parts, order: Tensor, first: int) -> Iterator[Share]:
 def validate(parts: Parts, epoch: int, say: Say) -> None:
     """Score the epoch's weights on the validation split; keep them when they are the best so far."""
     state, problem = parts.state, parts.examiner.problem
+    parts.world.agree_on_buffers(parts.judged)
     counts = evaluate(parts.judged, parts.val, parts.examiner)
     scores = problem.scores(counts)
     state.validated = epoch + 1
@@ -73,7 +76,7 @@ def validate(parts: Parts, epoch: int, say: Say) -> None:
         parts.journal.append(state.step, epoch + 1, {f"val/{name}": value for name, value in scores.items()})
     if scores[problem.primary] > state.best_score:
         state.best_score, state.best_epoch = scores[problem.primary], epoch + 1
-        _keep(parts, "best")
+        keep_best(parts)
     say(
         f"epoch {epoch + 1}/{parts.recipe.epochs} val loss {scores['loss']:.4f}"
         f" {problem.primary} {scores[problem.primary]:.4f}"
@@ -113,31 +116,3 @@ def _not_finite(parts: Parts, epoch: int, step: int) -> str:
         f"run {parts.job.run}: the loss is not finite at step {step} (epoch {epoch + 1}, learning rate "
         f"{lr:.4g}, samples {shown}): lower lr, set clip_norm, or look at these samples"
     )
-
-
-def _keep(parts: Parts, name: str) -> None:
-    """Write the judged network's weights as NAME.safetensors, whole or not at all."""
-    if parts.world.leads:
-        with whole_file(parts.job.folder / f"{name}.safetensors") as file:
-            save_model(parts.judged, str(file))
-
-
-def _finish(parts: Parts) -> None:
-    _keep(parts, "last")
-    if not parts.world.leads:
-        return
-    state = parts.state
-    outcome = Outcome(
-        parameters=sum(p.numel() for p in parts.network.parameters()),
-        flops=counted_flops(parts.judged.eval(), parts.examiner.normalise(parts.val.one())),
-        best_epoch=state.best_epoch,
-        best_score=max(state.best_score, 0.0),
-        steps=state.step,
-        train_s=state.train_s,
-        samples_per_s=state.samples / max(state.train_s, 1e-9),
-        data_wait_share=state.waited_s / max(state.train_s, 1e-9),
-        workers=parts.world.size,
-        device=str(parts.world.device),
-    )
-    with whole_file(parts.job.folder / "outcome.json") as file:
-        file.write_text(outcome.model_dump_json(), encoding="utf-8")

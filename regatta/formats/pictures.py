@@ -21,6 +21,8 @@ READ_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tif
 UNREAD_SUFFIXES = {".gif", ".svg", ".heic", ".heif", ".avif", ".jp2"}
 SUFFIXES = frozenset(READ_SUFFIXES | UNREAD_SUFFIXES)
 """Files with these are samples; those of a kind that is not read are named as unreadable."""
+PIXELS_MAX = 89_478_485
+"""What Pillow takes for a decompression bomb (a quarter of a GiB in RGB); it only warns up to twice that."""
 DEEP_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 
@@ -54,18 +56,38 @@ def _load(path: Path) -> Image.Image:
         raise UnreadableError("is empty (0 bytes)")
     try:
         with Image.open(path, formats=KINDS) as picture:
-            pictures = getattr(picture, "n_frames", 1) if picture.format not in PHOTO_AND_PREVIEWS else 1
+            _check_header(picture)
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-    except UnidentifiedImageError:
+            # In place: a copy more of a large picture is a quarter of a gigabyte more.
+            ImageOps.exif_transpose(picture, in_place=True)
+    except (UnreadableError, UnidentifiedImageError) as fault:
+        if isinstance(fault, UnreadableError):
+            raise
         raise UnreadableError(_what_it_is(path)) from None
     except Image.DecompressionBombError as fault:
         raise UnreadableError(f"decompression bomb: {fault}") from None
     except Exception as fault:  # on broken bytes decoders raise what they like
         raise UnreadableError(f"truncated or corrupt: {fault}") from None
-    if pictures > 1:
-        raise UnreadableError(f"holds {pictures} pictures; which is the sample?")
-    return upright
+    return picture
+
+
+def _check_header(picture: Image.Image) -> None:
+    """Refuse by what the header says, before a pixel is decoded."""
+    width, height = picture.size
+    if width * height > PIXELS_MAX:
+        raise UnreadableError(f"decompression bomb: {width}x{height} px; the most is {PIXELS_MAX}")
+    if picture.format not in PHOTO_AND_PREVIEWS and _has_second(picture):
+        raise UnreadableError("holds several pictures; which is the sample?")
+
+
+def _has_second(picture: Image.Image) -> bool:
+    """Not by `n_frames`, for which Pillow walks through a TIFF: hours where its pictures are many."""
+    try:
+        picture.seek(1)
+    except EOFError:
+        return False
+    picture.seek(0)
+    return True
 
 
 def _what_it_is(path: Path) -> str:

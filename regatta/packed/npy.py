@@ -21,13 +21,14 @@ class GrowingArray:
     def append(self, rows: NDArray[Any]) -> None:
         """Rows [n, *row_shape] of the file's type."""
         assert rows.shape[1:] == self._row_shape and rows.dtype == self._dtype
-        np.ascontiguousarray(rows).tofile(self._file)
+        # Not by `tofile`, which says of a full disk only that it wrote fewer items.
+        self._file.write(rows.tobytes())
         self._rows += len(rows)
 
     def close(self) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
+        with self._file:  # closed also where there is no room for the header
+            self._file.seek(0)
+            self._write_header()
 
     def _write_header(self) -> None:
         description = np.lib.format.dtype_to_descr(self._dtype)

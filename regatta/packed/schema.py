@@ -2,7 +2,7 @@
 
     data/packed/D/
         schema.json              Schema
-        manifest.json            {relative path: {"sha256", "size_bytes"}} of every other file
+        .manifest.json           see regatta/manifest.py
         report.json              data report: counts, sizes, duplicates across splits, unreadable files
         train|val|test/
             images.npy           u8[N H W C]
@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regatta.arrays import open_array
 from regatta.errors import RegattaError
+from regatta.manifest import MANIFEST
 from regatta.settings.card import ProblemName
 from regatta.settings.reading import Frozen
 
@@ -71,12 +73,16 @@ class Packed:
     schema: Schema
 
     def split(self, name: str) -> Split:
-        """Memory-mapped arrays of the split *name* (train, val or test)."""
+        """Memory-mapped arrays of the split *name* (train, val or test).
+
+        Raises:
+            RegattaError: a file is missing or damaged.
+        """
         import json
 
-        folder = self.path / name
-        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-        targets = np.load(folder / "targets.npy", mmap_mode="c", allow_pickle=False)
+        folder, stage = self.path / name, f"preprocess@{self.schema.dataset}"
+        images = open_array(folder / "images.npy", stage)
+        targets = open_array(folder / "targets.npy", stage)
         names = tuple(json.loads((folder / "names.json").read_text(encoding="utf-8")))
         return Split(images, targets, names)
 
@@ -89,7 +95,7 @@ def open_packed(path: Path) -> Packed:
     """
     try:
         schema = Schema.model_validate_json((path / "schema.json").read_bytes())
-        digest = hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
+        digest = hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
     except (FileNotFoundError, ValueError):
         raise RegattaError(
             f"{path}: no packed data set of format {FORMAT_VERSION}; run 'dvc repro preprocess@{path.name}'"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regatta.errors import plain
 from regatta.reporting.overlays import colour_errors, colour_image, colour_labels, enlarge, overlay_activation
 from regatta.settings.reading import Frozen
 
@@ -75,7 +76,7 @@ def _write_sample(folder: Path, sample: Sample, ignore_label: int | None) -> Sam
     return SampleRecord(
         kind=sample.kind,
         id=sample.id,
-        name=sample.name,
+        name=plain(sample.name),
         truth=sample.truth if isinstance(sample.truth, str) else None,
         prediction=sample.prediction if isinstance(sample.prediction, str) else None,
         score=float(sample.score),

@@ -58,7 +58,7 @@ class Card(Frozen):
     unreadable_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a split's files that may be left out when they cannot be read; 0 stops at the first."""
     unpacked_bytes_max: Annotated[int, Field(gt=0)] = 20 * 2**30
-    """Bound on what the archives may unpack to."""
+    """Bound on what the archives may unpack to; each file and folder counts for 4096 at least."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Card":

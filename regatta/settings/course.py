@@ -28,6 +28,14 @@ class Run(Frozen):
     changes: dict[str, Any] = {}
     """Recipe keys that this run sets."""
 
+    @field_validator("family")
+    @classmethod
+    def _no_path(cls, family: str) -> str:
+        # DVC's graph reads models/FAMILY.py before anybody looks the family up.
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", family):
+            raise ValueError("must be a name, for it is a file's in models/")
+        return family
+
 
 class Course(Frozen):
     """params.yaml, whole. Read with `read_course`."""

@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 def home() -> Path:
@@ -16,6 +17,12 @@ def home() -> Path:
 def tracking_uri() -> str:
     """MLflow's address: `MLFLOW_TRACKING_URI` when set, else a sqlite file under `home()`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def without_password(text: str, uri: str) -> str:
+    """*text* as it may be shown: free of the user and password that *uri* may hold."""
+    user, at, _ = urlsplit(uri).netloc.rpartition("@")
+    return text.replace(user + at, "") if at else text
 
 
 def local_ray_environment() -> dict[str, str]:

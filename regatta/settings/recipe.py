@@ -73,6 +73,10 @@ class Recipe(Frozen):
     channels_last: bool = True
     workers: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """auto is one for each GPU of this machine, else one."""
+    workers_min: Annotated[int, Field(ge=1)] | Literal["workers"] = "workers"
+    """Fewest to go on with when others are lost; the default waits until all are back."""
+    resize_every_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between looks for workers that could join again, up to `workers`."""
     gpus_per_worker: Annotated[int, Field(ge=0, le=1)] | Literal["auto"] = "auto"
     threads_per_worker: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """auto shares this machine's cores among its workers."""
@@ -81,6 +85,8 @@ class Recipe(Frozen):
     log_every_steps: Annotated[int, Field(ge=1)] = 20
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 30.0
     """Seconds between resumable checkpoints, besides one at each epoch's end."""
+    hang_timeout_s: Annotated[float, Field(ge=0)] = 120.0
+    """Seconds without a finished step after which a worker counts as hung and is killed; 0 is never."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
@@ -88,6 +94,8 @@ class Recipe(Frozen):
             raise ValueError("nesterov: needs optimiser sgd and a momentum above 0")
         if self.epochs and self.warmup_epochs > self.epochs:
             raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} are more than the {self.epochs} epochs")
+        if isinstance(self.workers_min, int) and (self.workers == "auto" or self.workers_min > self.workers):
+            raise ValueError(f"workers_min: needs workers of at least {self.workers_min}, not {self.workers}")
         return self
 
 
@@ -95,7 +103,16 @@ RECIPE_KEYS = frozenset(Recipe.model_fields)
 """Keys that `defaults` and a run may set."""
 
 HOW_NOT_WHAT = frozenset(
-    {"workers", "gpus_per_worker", "threads_per_worker", "resident_share", "checkpoint_every_s"}
+    {
+        "workers",
+        "workers_min",
+        "resize_every_s",
+        "gpus_per_worker",
+        "threads_per_worker",
+        "resident_share",
+        "checkpoint_every_s",
+        "hang_timeout_s",
+    }
 )
 """Keys that say how a run is computed: work begun under other values of them is gone on with."""
 

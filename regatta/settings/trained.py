@@ -1,12 +1,17 @@
 """What is written beside a run's weights: all that is needed to build the network again and to trust it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from regatta.errors import RegattaError
-from regatta.settings.card import ProblemName
+from regatta.settings.card import NAME, ProblemName
 from regatta.settings.reading import Frozen
 from regatta.settings.recipe import Recipe
+
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+"""Becomes part of a path: a file that somebody altered must not lead out of the project either."""
 
 
 class InputShape(Frozen):
@@ -20,11 +25,11 @@ class InputShape(Frozen):
 class TrainedRun(Frozen):
     """`trained/R/run.json`. The same inputs give the same bytes."""
 
-    name: str
+    name: Name
     key: str
     """Digest of the packed data, the settings, and the sources of the family and the engine."""
     problem: ProblemName
-    dataset: str
+    dataset: Name
     family: str
     options: dict[str, Any]
     settings: Recipe
@@ -49,11 +54,16 @@ def read_trained(folder: Path) -> TrainedRun:
     """The run whose weights lie in *folder* (`trained/R`).
 
     Raises:
-        RegattaError: nothing was trained there, or by another version.
+        RegattaError: nothing was trained there, or by another version, or it is another run's.
     """
     try:
-        return TrainedRun.model_validate_json((folder / "run.json").read_bytes())
+        trained = TrainedRun.model_validate_json((folder / "run.json").read_bytes())
     except (FileNotFoundError, ValueError):
         raise RegattaError(
             f"{folder}: no trained run of this version; run 'dvc repro train@{folder.name}'"
         ) from None
+    if trained.name != folder.name:
+        raise RegattaError(
+            f"{folder}/run.json: is of run '{trained.name}'; run 'dvc repro train@{folder.name}'"
+        )
+    return trained

@@ -58,12 +58,6 @@ def _spoken_to(uri: str) -> Generator[None, None, None]:
             os.environ["MLFLOW_TRACKING_URI"] = former
 
 
-def without_password(text: str, uri: str) -> str:
-    """*text* as it may be shown: free of the user and password that *uri* may hold."""
-    user, at, _ = urlsplit(uri).netloc.rpartition("@")
-    return text.replace(user + at, "") if at else text
-
-
 def _artifact_root() -> str:
     return (home() / "mlartifacts").as_uri()
 

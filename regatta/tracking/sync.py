@@ -16,16 +16,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
-from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from regatta.errors import RegattaError
 from regatta.progress import progress
+from regatta.settings.home import without_password
 from regatta.tracking import translation
+from regatta.tracking.abandoned import abandoned, end
 from regatta.tracking.champion import crown, ensure_version, registered_name, retire
 from regatta.tracking.record import RunRecord
 from regatta.tracking.served_model import ensure_model
-from regatta.tracking.server import Tracking, tracking, without_password
+from regatta.tracking.server import Tracking, tracking
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,11 @@ def sync(problem: str, records: Sequence[RunRecord], datasets: Sequence[str], ur
             for record in records:
                 run_ids[record.name] = _ensure_run(mlflow.client, experiment_id, record)
                 advance(1)
-            _end_abandoned(mlflow.client, experiment_id)
+            # What a killed sync began, and whose record is no more.
+            for run in abandoned(mlflow.client, [experiment_id]):
+                end(mlflow.client, run)
             crown(mlflow.client, records, datasets)
-    except (MlflowException, RequestException, SQLAlchemyError) as fault:
+    except (MlflowException, SQLAlchemyError, OSError) as fault:  # OSError: no connection, or no room
         owed = [record for record in records if record.name not in run_ids]
         raise RegattaError(_still_owed(problem, owed, uri, fault)) from None
     return Synced(experiment_id, run_ids)
@@ -65,10 +68,10 @@ def sync(problem: str, records: Sequence[RunRecord], datasets: Sequence[str], ur
 
 def _still_owed(problem: str, owed: Sequence[RunRecord], uri: str, fault: Exception) -> str:
     points = sum(len(record.journal.points) for record in owed)
+    reason = textwrap.shorten(str(fault).partition("[SQL:")[0], 160)
     line = (
-        f"MLflow at {uri} does not take the runs of {problem}: {len(owed)} runs with {points} points "
-        f"are still owed, nothing is lost; once it answers, 'python -m tasks.track {problem}' pays "
-        f"({textwrap.shorten(str(fault), 160)})"
+        f"MLflow at {uri} does not take the runs of {problem} ({reason}): {len(owed)} runs with {points} "
+        f"points are still owed, nothing is lost; mend that, then 'python -m tasks.track {problem}' pays"
     )
     return without_password(line, uri)
 
@@ -119,16 +122,6 @@ def _replace(client: MlflowClient, run: Run, record: RunRecord) -> None:
     for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
         client.delete_logged_model(model.model_id)
     client.delete_run(run_id)
-
-
-def _end_abandoned(client: MlflowClient, experiment_id: str) -> None:
-    """Mark as KILLED what a killed sync began and whose record is no more, lest it seem to run for ever.
-
-    Should another machine be at such a run just now, its sync will set FINISHED nevertheless.
-    """
-    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        if translation.RUN_TAG in run.data.tags:
-            client.set_terminated(run.info.run_id, "KILLED", run.info.start_time)
 
 
 def _create(client: MlflowClient, experiment_id: str, record: RunRecord) -> Run:

@@ -1,0 +1,112 @@
+"""Whether files hold what they should, and what it cost to find out: what looks unchanged is not read again.
+
+A remembered digest can clear a file of suspicion, but never accuse it: before a file is called wrong, it
+is read.
+"""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Literal
+
+from regatta.ledger import Key, Look, look_of, recall, remember
+
+Algorithm = Literal["sha256", "md5"]
+SETTLED_S = 2.0
+"""What changed less than this before it is read is not remembered: the clock of a file system may be so
+coarse that a next change would look the same."""
+LARGE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What verifying took."""
+
+    files: int = 0
+    files_read: int = 0
+    """The others look as they did when they were last read."""
+    bytes_read: int = 0
+    elapsed_s: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Cost(*(one + another for one, another in pairs))
+
+    def __str__(self) -> str:
+        verified = f"verified {self.files} file{'' if self.files == 1 else 's'}"
+        if not self.files_read:
+            return f"{verified}, unchanged since they were last read"
+        return f"{verified}, {self.bytes_read / 1e6:.1f} MB read in {self.elapsed_s:.2f} s"
+
+
+@dataclass(frozen=True)
+class _Read:
+    digest: str
+    look: Look
+    is_settled: bool
+
+
+def differing(
+    expected: Mapping[Path, str], algorithm: Algorithm = "sha256", fresh: bool = False
+) -> tuple[dict[Path, str | None], Cost]:
+    """Those files whose digest is not the expected one, with the one they have (None: no such file).
+
+    With *fresh*, every file is read and none is remembered: for files that are read only once.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    began_s = time.perf_counter()
+    looks, known = {path: _look(path) for path in expected}, {} if fresh else recall()
+    unsure = [
+        path
+        for path, look in looks.items()
+        if look and known.get(_key(path, algorithm)) != (expected[path], look)
+    ]
+    found = _read_all(unsure, algorithm)
+    if not fresh:
+        _remember(found, algorithm)
+    digests = {path: None for path, look in looks.items() if look is None} | {
+        path: read.digest for path, read in found.items()
+    }
+    wrong = {path: digest for path, digest in digests.items() if digest != expected[path]}
+    bytes_read = sum(read.look[0] for read in found.values())
+    return wrong, Cost(len(expected), len(found), bytes_read, time.perf_counter() - began_s)
+
+
+def _key(path: Path, algorithm: Algorithm) -> Key:
+    return algorithm, str(path.absolute())
+
+
+def _look(path: Path) -> Look | None:
+    """How the file looks; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return look_of(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _read_all(paths: Sequence[Path], algorithm: Algorithm) -> dict[Path, _Read]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # small files are faster without
+        large = [path for path in paths if path.stat().st_size >= LARGE_BYTES]
+        ahead = {path: pool.submit(_read, path, algorithm) for path in large}
+        return {path: ahead[path].result() if path in ahead else _read(path, algorithm) for path in paths}
+
+
+def _read(path: Path, algorithm: Algorithm) -> _Read:
+    with path.open("rb") as file:
+        status, now_s = os.fstat(file.fileno()), time.time()  # before reading: a change meanwhile will show
+        is_settled = max(status.st_mtime, status.st_ctime) < now_s - SETTLED_S
+        return _Read(hashlib.file_digest(file, algorithm).hexdigest(), look_of(status), is_settled)
+
+
+def _remember(found: Mapping[Path, _Read], algorithm: Algorithm) -> None:
+    settled = {path: read for path, read in found.items() if read.is_settled}
+    if settled:
+        remember({_key(path, algorithm): (read.digest, read.look) for path, read in settled.items()})
