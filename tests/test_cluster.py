@@ -1,63 +1,17 @@
 """Ray Train around the engine: local mode for one worker, real workers for more; the same arithmetic."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from regatta.cluster.lines import lines_shown, say_into
+from regatta.cluster.lines import lines_shown
 from regatta.cluster.resources import resources_of
-from regatta.engine.job import Job, Outcome
+from regatta.engine.job import Outcome
 from regatta.errors import RegattaError
-from regatta.packed.schema import Packed
 from regatta.settings.recipe import Recipe
-
-ROOT = Path(__file__).parent.parent
-FIT = """
-import sys
-from pathlib import Path
-from regatta.cluster.fitting import fit
-from regatta.engine.job import Job
-from regatta.errors import one_line_errors
-from tasks.train import train_worker
-if __name__ == "__main__":
-    with one_line_errors():
-        fit(train_worker, Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
-"""
-
-
-def job_of(packed: Packed, folder: Path, **settings) -> Job:
-    folder.mkdir()
-    recipe = Recipe(**{"batch_size": 16, "lr": 0.01, "threads_per_worker": 1} | settings)
-    return Job(
-        run="trial",
-        problem="classification",
-        family="mlp",
-        options={"width": 8},
-        recipe=recipe,
-        data=packed.path,
-        key=folder.name * 8,
-        folder=folder,
-    )
-
-
-def fit(job: Job) -> subprocess.CompletedProcess[str]:
-    """Fit in a process of its own, as a stage does."""
-    (job.folder / "job.json").write_text(job.model_dump_json())
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    return subprocess.run(
-        [sys.executable, "-c", FIT, str(job.folder / "job.json")],
-        cwd=ROOT,
-        env=environment | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+from tests.ray_fits import fit, job_of
 
 
 @pytest.mark.timeout(400)
@@ -108,9 +62,22 @@ def test_auto_takes_the_gpus_there_are_else_one_worker(recipe: Recipe, gpus: int
     assert (resources.workers, resources.gpus_per_worker) == expected
 
 
-def test_lines_arrive_in_order_to_the_last(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    say_into(tmp_path, 0, "from an attempt before")
-    with lines_shown(tmp_path):
+def test_lines_arrive_in_order_to_the_last_even_without_its_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0.log").write_text("from an attempt before\n")
+    with (
+        lines_shown(tmp_path),
+        (tmp_path / "0.log").open("a") as first,
+        (tmp_path / "1.log").open("a") as other,
+    ):
         for i in range(200):
-            say_into(tmp_path, 0, f"line {i}")
-    assert capfd.readouterr().out.splitlines() == [f"line {i}" for i in range(200)]
+            print(f"line {i}", file=first, flush=True)
+            print(f"line {i}", file=other, flush=True)
+        other.write("cut o")
+    shown = capfd.readouterr().out.splitlines()
+    assert [line for line in shown if "|" not in line] == [f"line {i}" for i in range(200)]
+    assert [line for line in shown if "|" in line] == [
+        *(f"worker 1 | line {i}" for i in range(200)),
+        "worker 1 | cut o",
+    ]

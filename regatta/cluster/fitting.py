@@ -6,148 +6,155 @@ trainer, same function, no actors, which saves their start. Others are real work
 The function resumes from its own checkpoints, so that a failed worker group is simply started again.
 """
 
-import logging
 import os
-import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
-from regatta.cluster.lines import lines_shown, say_into
+from regatta.cluster.connection import RAY_TRAIN, connected_ray
+from regatta.cluster.fault import fault_in, hand_over, make_room_for_fault
+from regatta.cluster.lines import lines_shown, speak_into
 from regatta.cluster.resources import Resources, device_of, resources_of
+from regatta.cluster.watchdog import watched
+from regatta.engine.checkpoint import newest_name
 from regatta.engine.job import Job
 from regatta.engine.world import World
-from regatta.errors import RegattaError
-from regatta.settings.home import local_ray_environment
+from regatta.errors import RegattaError, line_of
 
 Say = Callable[[str], None]
 Work = Callable[[Job, World, Say], None]
 """What each worker does with the job; `say` brings a line to the driver's stdout."""
 RESTARTS = 3
-FAULT = "fault.txt"
+"""So often are lost workers started again by one trainer, and so often by a trainer that got nowhere."""
 
 
 def fit(work: Work, job: Job) -> None:
     """Let the workers that `job.recipe` asks for do *work* together.
 
     Raises:
-        RegattaError: they cannot be had, or one of them met a fault that a person can mend.
+        RegattaError: they cannot be had, one of them met a fault that a person can mend, or they were
+            lost again and again without getting further.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
-    fault = job.folder / FAULT
-    fault.unlink(missing_ok=True)
+    os.environ.update(RAY_TRAIN)  # Ray reads it when it is imported.
+    make_room_for_fault(job.folder)
     here = torch.cuda.device_count()
-    with _connected(job, here) as gpus:
-        resources = resources_of(job.recipe, job.run, gpus)
-        if resources.workers == 1 and resources.gpus_per_worker <= here:
-            _trainer(work, job, resources, workers=0).fit()
-        else:
+    resources = resources_of(job.recipe, job.run, _gpus(job, here))
+    if resources.workers == 1 and resources.gpus_per_worker <= here:
+        _fit_here(work, job, resources)
+    else:
+        with connected_ray(job.recipe, resources), lines_shown(job.folder / "workers"):
             _fit_on_ray(work, job, resources)
-    if fault.exists():
-        raise RegattaError(fault.read_text(encoding="utf-8"))
+    if fault := fault_in(job.folder):
+        raise RegattaError(fault)
 
 
-@contextmanager
-def _connected(job: Job, here: int) -> Generator[int, None, None]:
+def _gpus(job: Job, here: int) -> int:
     """GPUs that can be had: this machine's, else those of the Ray that we are told to use."""
     if here or job.recipe.gpus_per_worker == 0 or "RAY_ADDRESS" not in os.environ:
-        yield here
-        return
-    with _ray(job) as ray:
-        yield int(ray.cluster_resources().get("GPU", 0))
+        return here
+    with connected_ray(job.recipe, None) as ray:
+        return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _fit_here(work: Work, job: Job, resources: Resources) -> None:
+    from regatta.cluster.trainer import trainer
+
+    trainer(_on_worker, _Task(work, job, resources, remote=False).as_config(), job, resources, 0).fit()
 
 
 def _fit_on_ray(work: Work, job: Job, resources: Resources) -> None:
-    with _ray(job), lines_shown(job.folder / "workers"):
-        _trainer(work, job, resources, resources.workers).fit()
+    """Until it is done: with new trainers for as long as each of them gets further than the one before."""
+    from regatta.cluster.trainer import TrainingFailedError, trainer
+
+    config = _Task(work, job, resources, remote=True).as_config()
+    while True:
+        before = newest_name(job.folder / "checkpoints")
+        try:
+            trainer(_on_worker, config, job, resources, RESTARTS).fit()
+            return
+        except TrainingFailedError as failure:
+            if fault_in(job.folder):
+                return
+            if newest_name(job.folder / "checkpoints") == before:
+                raise RegattaError(_lost(job, failure)) from None
+            print("its workers were lost; others go on from the last checkpoint", flush=True)
 
 
-@contextmanager
-def _ray(job: Job) -> Generator[Any, None, None]:
-    """Ray, connected to; ended again unless it was connected before."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    if address == "local":
-        os.environ.update(local_ray_environment())  # Ray reads it when it is imported
-    import ray
-
-    if ray.is_initialized():
-        yield ray
-        return
-    environment = {"PYTHONPATH": str(Path.cwd()), "RAY_USAGE_STATS_ENABLED": "0"}
-    threads = job.recipe.threads_per_worker
-    if threads != "auto":
-        environment["OMP_NUM_THREADS"] = str(threads)
-    try:
-        ray.init(
-            address=address,
-            include_dashboard=False if address == "local" else None,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            runtime_env={"env_vars": environment},
-        )
-    except ConnectionError:
-        raise RegattaError(
-            f"RAY_ADDRESS={address}: no Ray answers there; start one (make services), or unset RAY_ADDRESS"
-        ) from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _trainer(work: Work, job: Job, resources: Resources, workers: int) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ray.train.torch warns of its own deprecations on import
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
-    logging.getLogger("ray.train").setLevel(logging.ERROR)
-    return TorchTrainer(
-        _on_worker,
-        train_loop_config={
-            "work": work,
-            "job": job.model_dump_json(),
-            "resources": asdict(resources),
-            "say": _say_to_driver if workers else _say_here,
-        },
-        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=workers,
-            use_gpu=resources.gpus_per_worker > 0,
-            resources_per_worker={"CPU": 1, "GPU": resources.gpus_per_worker} if workers else None,
-        ),
-        run_config=RunConfig(
-            name=job.key[:16],
-            storage_path=str((job.folder / "ray").absolute()),
-            failure_config=FailureConfig(max_failures=RESTARTS if workers else 0),
-        ),
+def _lost(job: Job, failure: Exception) -> str:
+    return (
+        f"run {job.run}: its workers were lost {RESTARTS + 1} times without getting further; the lines above "
+        f"say why ({' '.join(str(failure).split())[:200]}); the same command goes on from the last checkpoint"
     )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is sent."""
+
+    work: Work
+    job: Job
+    resources: Resources
+    remote: bool
+    """Whether the worker's stdout is not the driver's."""
+
+    def as_config(self) -> dict[str, Any]:
+        """The same as the plain dict that Ray Train sends."""
+        plain = {"job": self.job.model_dump_json(), "resources": asdict(self.resources)}
+        return {"work": self.work, "remote": self.remote} | plain
+
+    @staticmethod
+    def of(config: dict[str, Any]) -> "_Task":
+        """The inverse of `as_config`."""
+        job, resources = Job.model_validate_json(config["job"]), Resources(**config["resources"])
+        return _Task(config["work"], job, resources, config["remote"])
 
 
 def _on_worker(config: dict[str, Any]) -> None:
     import ray.train
 
-    context = ray.train.get_context()
-    job, resources = Job.model_validate_json(config["job"]), Resources(**config["resources"])
-    torch.set_num_threads(resources.threads_per_worker)
-    device = device_of(resources, context.get_local_rank())
-    world = World(context.get_world_rank(), context.get_world_size(), device)
+    context, task = ray.train.get_context(), _Task.of(config)
+    job, rank = task.job, context.get_world_rank()
+    if task.remote:
+        speak_into(job.folder / "workers", rank)
+    if fault_in(job.folder):
+        return  # An attempt before this one met it: trying again would, too.
+    if task.remote and rank == 0:
+        size = context.get_world_size()
+        print(f"training with {size} worker{'s'[: size > 1]}", flush=True)
+    torch.set_num_threads(task.resources.threads_per_worker)
+    device = device_of(task.resources, context.get_local_rank())
+    with watched(job.recipe.hang_timeout_s, f"run {job.run}, worker {rank}") as beat:
+        world = World(rank, context.get_world_size(), device, beat)
+        _do(task, world)
+
+
+def _do(task: _Task, world: World) -> None:
     try:
-        config["work"](job, world, config["say"](job, world))
-    except RegattaError as fault:
-        # Trying again would meet the same fault: it is handed over, and Ray sees a worker that is done.
-        (job.folder / FAULT).write_text(str(fault), encoding="utf-8")
+        task.work(task.job, world, _say if world.leads else _unsaid)
+    except (ConnectionError, TimeoutError):  # OSErrors too, but those of a lost neighbour
+        _print_traceback(task)
+        raise
+    except (RegattaError, OSError) as fault:
+        hand_over(task.job.folder, line_of(fault))
+        if world.size > 1:
+            raise  # Not all may have met it: those who wait for this one are ended and started again.
+    except Exception:
+        _print_traceback(task)
+        raise
 
 
-def _say_here(job: Job, world: World) -> Say:
-    return lambda line: print(line, flush=True)
+def _print_traceback(task: _Task) -> None:
+    """Into the worker's lines: Ray shows it to the driver only when it gives up."""
+    if task.remote:
+        traceback.print_exc()
 
 
-def _say_to_driver(job: Job, world: World) -> Say:
-    if world.leads:
-        return lambda line: say_into(job.folder / "workers", world.rank, line)
-    return lambda line: None
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _unsaid(line: str) -> None:
+    """What every worker would say is said by the leading one."""
