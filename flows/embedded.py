@@ -3,22 +3,26 @@
 Nothing here imports Prefect: it reads its settings from the environment at the moment it is imported.
 """
 
+import contextlib
 import os
 import socket
-import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
+from flows.kept import Kept
 from flows.stage import Leashes
 from regatta.errors import RegattaError
 from regatta.settings.home import home
 
 START_TIMEOUT_S = 120.0
 """The very first start makes the database, which takes several seconds on a quick machine."""
+
+LOOK_EVERY_S = 0.5
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -53,17 +57,30 @@ def prefect_env() -> dict[str, str]:
 
 @contextmanager
 def embedded_server(leashes: Leashes) -> Generator["Server"]:
-    """Begin to start a server; `Server.ready()` waits for it. It ends with the block, or with us."""
+    """Begin to start a server; `Server.ready()` waits for it. It ends with the block, or with us.
+
+    Should it die before, it is started again at the same address, over the same database.
+    """
     folder = home() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = leashes.start(_command(port), Path.cwd(), prefect_env() | _LEAN, output)
+    port, over = free_port(), threading.Event()
+    kept = Kept("Prefect's server", _command(port), prefect_env() | _LEAN, folder / "server.log", leashes)
+    tending = threading.Thread(target=_tend, args=(kept, over), daemon=True)
+    tending.start()
     try:
-        yield Server(f"http://127.0.0.1:{port}/api", process, log)
+        yield Server(f"http://127.0.0.1:{port}/api", kept)
     finally:
-        leashes.end(process)
+        over.set()
+        tending.join()
+        kept.end()
+
+
+def _tend(kept: Kept, over: threading.Event) -> None:
+    # One that cannot be started is told of by those who wait for it.
+    with contextlib.suppress(RegattaError):
+        while not over.wait(LOOK_EVERY_S):
+            if kept.has_ended:
+                kept.start_again()
 
 
 def free_port() -> int:
@@ -79,13 +96,12 @@ def _command(port: int) -> list[str]:
     return [*server, "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
 
 
+@dataclass(frozen=True)
 class Server:
     """A server that is starting or up."""
 
-    def __init__(self, api_url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.api_url = api_url
-        self._process = process
-        self._log = log
+    api_url: str
+    kept: Kept
 
     def ready(self) -> str:
         """Wait until the server answers; its address.
@@ -95,8 +111,11 @@ class Server:
         """
         give_up_at_s = time.monotonic() + START_TIMEOUT_S
         while not answers(f"{self.api_url}/health"):
-            if self._process.poll() is not None or time.monotonic() > give_up_at_s:
-                raise RegattaError(f"{self._log}: Prefect's server did not start; its last lines say why")
+            self.kept.check()
+            if time.monotonic() > give_up_at_s:
+                raise RegattaError(
+                    "Prefect's server does not answer; server.log beside its database says why"
+                )
             time.sleep(0.05)
         return self.api_url
 

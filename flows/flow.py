@@ -3,20 +3,22 @@
 import os
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import State
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.states import Completed, Crashed, Failed
+from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.course import Plan, planned
+from flows.dead_runs import dead_runs, end, process_tag
 from flows.events import Ending, Listen, unheard
+from flows.insisting import insist
 from flows.outcome import markdown, read_outcome
 from flows.walk import Pace, walk
 from regatta.errors import RegattaError
@@ -48,7 +50,8 @@ def run_plan(plan: Plan, pace: Pace, listen: Listen) -> State[Any]:
     for problem in plan.problems:
         outcome = read_outcome(plan.root, problem)
         if outcome:
-            create_markdown_artifact(markdown(outcome), key=f"ranking-{problem}", description=str(plan.root))
+            ranking, place = markdown(outcome), str(plan.root)
+            insist(partial(create_markdown_artifact, ranking, key=f"ranking-{problem}", description=place))
     message = told(endings)
     return Failed(message=message) if "failed" in endings.values() else Completed(message=message)
 
@@ -79,26 +82,8 @@ def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str,
     return state
 
 
-def process_tag(pid: int) -> str:
-    """Marks a flow run with the process that runs it, for `end_flows_of_the_dead`."""
-    return f"pid-{pid}"
-
-
 def end_flows_of_the_dead() -> None:
-    """Flow runs still called running whose process is gone, killed perhaps, become Crashed."""
-    running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+    """Bring flow runs whose process is gone to a final state."""
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running)):
-            pids = [int(tag[4:]) for tag in run.tags if tag.startswith("pid-") and tag[4:].isdigit()]
-            if pids and not any(map(_is_alive, pids)):
-                client.set_flow_run_state(run.id, Crashed(message="its process is gone"), force=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        for run in dead_runs(client):
+            end(client, run)

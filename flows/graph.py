@@ -1,9 +1,8 @@
 """The graph of the course, read from DVC: dvc.yaml is the only place that holds it."""
 
 import logging
-import os
 import shutil
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
-from dvc.utils.serialize import dump_yaml, parse_yaml
 
 from regatta.errors import RegattaError
 
@@ -36,7 +34,7 @@ def read_stages(root: Path) -> tuple[Stage, ...]:
     Raises:
         RegattaError: DVC cannot read dvc.yaml or what it refers to.
     """
-    with _locked(root) as repo:
+    with locked(root) as repo:
         graph = repo.index.graph
         changed = {stage: _is_changed(stage) for stage in graph}
         return tuple(
@@ -47,7 +45,7 @@ def read_stages(root: Path) -> tuple[Stage, ...]:
 
 def changed_now(root: Path, names: Collection[str]) -> set[str]:
     """Those of *names* that DVC would run or restore, looked up afresh."""
-    with _locked(root) as repo:
+    with locked(root) as repo:
         return {_name(stage) for stage in repo.index.graph if _name(stage) in names and _is_changed(stage)}
 
 
@@ -66,36 +64,9 @@ def select(stages: Iterable[Stage], problems: Mapping[str, str]) -> tuple[Stage,
     return tuple(stage for stage in stages if stage.name in wanted)
 
 
-def lock_names(root: Path) -> list[str]:
-    """Names of the stages in dvc.lock, as they stand there."""
-    return list(_read_lock(root)["stages"]) if (root / "dvc.lock").exists() else []
-
-
-def order_lock(root: Path, before: Sequence[str], order: Sequence[str]) -> None:
-    """Put the stages of dvc.lock where a serial `dvc repro` would have put them.
-
-    DVC adds a stage at the end when it has run; with several at once, chance decides. So: what stood
-    there *before* stays first, then what is new in the *order* of the walk.
-    """
-    with _locked(root):
-        if not (root / "dvc.lock").exists():
-            return
-        content = _read_lock(root)
-        place = {name: index for index, name in enumerate([*before, *(n for n in order if n not in before)])}
-        ordered = sorted(content["stages"], key=lambda name: place.get(name, len(place)))
-        if ordered != list(content["stages"]):
-            content["stages"] = {name: content["stages"][name] for name in ordered}
-            dump_yaml(str(root / f".dvc.lock.partial-{os.getpid()}"), content)
-            (root / f".dvc.lock.partial-{os.getpid()}").replace(root / "dvc.lock")
-
-
-def _read_lock(root: Path) -> dict[str, Any]:
-    return parse_yaml((root / "dvc.lock").read_text(encoding="utf-8"), str(root / "dvc.lock"))
-
-
 def cache_folder(root: Path) -> Path:
     """Absolute path of the DVC cache that the project at *root* uses."""
-    with _locked(root) as repo:
+    with locked(root) as repo:
         return Path(repo.cache.local_cache_dir).absolute()
 
 
@@ -105,16 +76,16 @@ def copy_results(root: Path, workspace: Path) -> None:
     One checkout of all of them takes a second; restoring stage by stage would start DVC for each.
     What does not fit the workspace's settings is then found changed, and made anew.
     """
-    with _locked(root):
+    with locked(root):
         if not (root / "dvc.lock").exists():
             return
         shutil.copyfile(root / "dvc.lock", workspace / "dvc.lock")
-    with _locked(workspace) as repo:
+    with locked(workspace) as repo:
         repo.checkout(allow_missing=True, force=True)
 
 
 @contextmanager
-def _locked(root: Path) -> Generator[Any]:
+def locked(root: Path) -> Generator[Any]:
     """The project at *root*, while no other DVC writes there; waits for its turn."""
     # DVC's progress bars would draw over ours.
     logging.getLogger("dvc.progress").setLevel(logging.CRITICAL)

@@ -1,6 +1,8 @@
 """What a walk leaves to look at: rankings, pages and links, as a card for a terminal and as markdown."""
 
+import html
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from regatta.settings.home import home, tracking_uri
+from regatta.settings.home import home, tracking_uri, without_password
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def read_outcome(root: Path, problem: str) -> Outcome | None:
 def mlflow_pages() -> str:
     """Where MLflow shows what was tracked: the server's own address, else that of `make ui`."""
     uri = tracking_uri()
-    return uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    return without_password(uri, uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
 
 
 def _read_json(path: Path) -> Any:
@@ -83,8 +85,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def markdown(outcome: Outcome) -> str:
-    """The same for Prefect's artifact, with links to the runs in MLflow."""
-    primary = outcome.ranking[0].get("primary", "score")
+    """The same for Prefect's artifact, with links to the runs in MLflow. What comes from files is text."""
+    primary = _as_text(str(outcome.ranking[0].get("primary", "score")))
     lines = [
         f"## {outcome.problem}",
         "",
@@ -92,8 +94,8 @@ def markdown(outcome: Outcome) -> str:
         "|--:|---|---|---|--:|",
     ]
     for row in outcome.ranking:
-        rank, run, family, dataset, score = _cells(row)
-        address = outcome.links.get(run)
+        rank, run, family, dataset, score = map(_as_text, _cells(row))
+        address = outcome.links.get(str(row.get("run")))
         lines.append(
             f"| {rank} | {f'[{run}]({address})' if address else run} | {family} | {dataset} | {score} |"
         )
@@ -101,6 +103,11 @@ def markdown(outcome: Outcome) -> str:
     if outcome.experiment_url:
         lines += ["", f"[All runs in MLflow]({outcome.experiment_url})"]
     return "\n".join(lines)
+
+
+def _as_text(cell: str) -> str:
+    """What markdown, and the HTML that may stand in it, show as *cell*."""
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", html.escape(" ".join(cell.split()), quote=False))
 
 
 def _short(path: Path) -> Path:

@@ -15,7 +15,10 @@ from flows.embedded import Server, answers, embedded_server, settings_for
 from flows.outcome import card
 from flows.running import running_services
 from flows.stage import Leashes
-from regatta.errors import one_line_errors
+from regatta.errors import RegattaError, one_line_errors
+from regatta.settings.home import home
+
+GONE = "Prefect's server is gone: what was finished is kept; the same command goes on from there"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -79,6 +82,8 @@ def _walk(plan: Plan, options: argparse.Namespace, console: Console) -> tuple[st
     """The flow run's last word, and the exit code."""
     with _prefect() as server:
         # Prefect reads its settings when it is imported, and not before there is something to do.
+        import httpx
+
         from flows.flow import run_watched
         from flows.walk import Pace
 
@@ -87,13 +92,17 @@ def _walk(plan: Plan, options: argparse.Namespace, console: Console) -> tuple[st
         pace = Pace(options.concurrency, options.retries, options.retry_delay)
         parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
         with board(console, len(plan.stages)) as listen:
-            state = run_watched(plan, pace, listen, parameters)
+            try:
+                state = run_watched(plan, pace, listen, parameters)
+            except httpx.TransportError:
+                raise RegattaError(GONE) from None
     return state.message or state.name or "", 0 if state.is_completed() else 1
 
 
 @contextmanager
 def _prefect() -> Generator[Server | None]:
     """Lead Prefect to the server that the user named, to that of `make services`, or to our own."""
+    (home() / "prefect").mkdir(parents=True, exist_ok=True)
     address = os.environ.get("PREFECT_API_URL") or running_services().get("PREFECT_API_URL")
     if address and answers(f"{address}/health"):
         os.environ.update(settings_for(address))

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from flows.alive import is_alive
 from regatta.settings.home import home
 
 
@@ -15,11 +16,11 @@ def services_file() -> Path:
 def running_services() -> dict[str, str]:
     """Environment that leads to the servers that are up (PREFECT_API_URL …); empty when there are none."""
     try:
+        written_s = services_file().stat().st_mtime
         content = json.loads(services_file().read_text(encoding="utf-8"))
-        os.kill(content["pid"], 0)
+        return content["env"] if is_alive(content["pid"], written_s) else {}
     except (OSError, ValueError, KeyError):
         return {}
-    return content["env"]
 
 
 def write_services(env: dict[str, str]) -> None:

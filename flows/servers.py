@@ -12,6 +12,7 @@ from regatta.settings.home import home, local_ray_environment
 
 POOL = "local"
 """The work pool of prefect.yaml."""
+WORKER = "worker"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def prefect_worker(ports: Ports) -> Service:
     """Runs flow runs as processes here; makes the work pool too."""
     pool = f"http://127.0.0.1:{ports.prefect}/api/work_pools/{POOL}"
     command = (*module_command("prefect"), "worker", "start", "--pool", POOL, "--type", "process")
-    return Service("worker", command, lambda: answers(pool))
+    return Service(WORKER, command, lambda: answers(pool))
 
 
 def mlflow_server(ports: Ports) -> Service:

@@ -1,25 +1,27 @@
 """`python -m flows.services`: Prefect with a worker, MLflow's pages and a local Ray, until Ctrl-C.
 
 All of them listen on 127.0.0.1 only and keep what they know under `home()`; their output goes to
-`home()/logs`. Each is on a leash: however this process ends, they end, and nothing of anybody else's does.
+`home()/logs`. One that dies is started again. Each is on a leash: however this process ends, they end, and
+nothing of anybody else's does.
 """
 
 import argparse
 import signal
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.errands import END_DEAD_RUNS, REGISTER, do, log_of
+from flows.kept import Kept
 from flows.running import services_file, write_services
 from flows.servers import (
+    WORKER,
     Ports,
     Service,
     mlflow_server,
-    module_command,
     prefect_server,
     prefect_worker,
     ray_server,
@@ -30,10 +32,11 @@ from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 
 START_TIMEOUT_S = 180.0
+LOOK_EVERY_S = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line. Exit code 0 after Ctrl-C or SIGTERM, 1 when a server ended by itself, 2 for bad input."""
+    """Command line. Exit code 0 after Ctrl-C or SIGTERM, 2 when a server cannot be had."""
     ports = _ports(argv)
     with one_line_errors():
         # Also where Ctrl-C is ignored by inheritance, as for background jobs of a shell.
@@ -49,7 +52,7 @@ def serve(ports: Ports) -> None:
     """Start everything, say where it is, and wait.
 
     Raises:
-        RegattaError: a port is taken, or a server does not start or ends.
+        RegattaError: a port is taken, or a server does not start or ends again at once.
         KeyboardInterrupt: somebody asked to end; by then everything has ended.
     """
     for name, port in vars(ports).items():
@@ -59,60 +62,48 @@ def serve(ports: Ports) -> None:
     leashes = Leashes()
     with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder, _all_ended(leashes):
         # Prefect's server first: the worker and the deployments need it.
-        running = {"prefect": _start(prefect_server(ports), env, leashes)}
-        _await(prefect_server(ports), running)
+        first = prefect_server(ports)
         others = [prefect_worker(ports), mlflow_server(ports), ray_server(ports, Path(ray_folder))]
-        running |= {service.name: _start(service, env, leashes) for service in others}
+        running = [_start(first, env, leashes)]
+        _await(first, running)
+        do(END_DEAD_RUNS, env, leashes)
+        running += [_start(service, env, leashes) for service in others]
         _await(others[0], running)
-        _register(env, leashes)
+        do(REGISTER, env, leashes)
         for service in others[1:]:
             _await(service, running)
         write_services({"PREFECT_API_URL": env["PREFECT_API_URL"]})
         print(_addresses(ports), flush=True)
-        _wait(running)
+        _tend(running, env, leashes)
 
 
-def _start(service: Service, env: Mapping[str, str], leashes: Leashes) -> subprocess.Popen[bytes]:
-    with _log(service.name).open("wb") as log:
-        return leashes.start(service.command, Path.cwd(), env, log)
+def _start(service: Service, env: Mapping[str, str], leashes: Leashes) -> Kept:
+    return Kept(service.name, service.command, env, log_of(service.name), leashes)
 
 
-def _log(name: str) -> Path:
-    return home() / "logs" / f"{name}.log"
-
-
-def _await(service: Service, running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _await(service: Service, running: Iterable[Kept]) -> None:
     give_up_at_s = time.monotonic() + START_TIMEOUT_S
     while not service.is_up():
-        _check_alive(running)
+        for kept in running:
+            kept.check()
         if time.monotonic() > give_up_at_s:
             raise RegattaError(
-                f"{_log(service.name)}: {service.name} does not answer; its last lines say why"
+                f"{log_of(service.name)}: {service.name} does not answer; its last lines say why"
             )
         time.sleep(0.2)
 
 
-def _check_alive(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    for name, process in running.items():
-        if process.poll() is not None:
-            raise RegattaError(f"{_log(name)}: {name} has ended by itself; its last lines say why")
-
-
-def _wait(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def _tend(running: Iterable[Kept], env: Mapping[str, str], leashes: Leashes) -> None:
+    """Start again what dies, until somebody asks to end."""
     while True:
-        _check_alive(running)
-        time.sleep(0.5)
-
-
-def _register(env: Mapping[str, str], leashes: Leashes) -> None:
-    """Register the deployments of prefect.yaml."""
-    with _log("deploy").open("wb") as log:
-        command = (*module_command("prefect"), "--no-prompt", "deploy", "--all")
-        process = leashes.start(command, Path.cwd(), env, log)
-    code = process.wait()
-    leashes.end(process)
-    if code != 0:
-        raise RegattaError(f"{_log('deploy')}: prefect.yaml could not be registered; the last lines say why")
+        for kept in running:
+            if kept.has_ended:
+                if kept.name == WORKER:
+                    # The flow runs that it had taken ended with it.
+                    do(END_DEAD_RUNS, env, leashes)
+                kept.start_again()
+                print(f"{kept.name} had died: it is started again", flush=True)
+        time.sleep(LOOK_EVERY_S)
 
 
 @contextmanager

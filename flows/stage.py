@@ -13,6 +13,7 @@ from flows import leash
 from regatta.errors import RegattaError
 from regatta.settings.home import home
 
+PATIENT_DVC = Path(__file__).with_name("patient_dvc.py")
 OnLine = Callable[[str, bool], None]
 """Takes a line, and whether it is only passing: a carriage return will write over it."""
 
@@ -96,13 +97,13 @@ def stage_env() -> dict[str, str]:
 def run_stage(name: str, root: Path, on_line: OnLine, leashes: Leashes) -> None:
     """Bring stage *name* of the project at *root* up to date; DVC decides what that takes.
 
-    `--wait-for-lock` must stand before `repro` to have an effect, and only with `--single-item` do
-    many of these get along in one workspace: the caller brings the order.
+    Only with `--single-item` do many of these get along in one workspace: the caller brings the order.
 
     Raises:
         StageFailed: the stage, or DVC, ended with an error.
     """
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    # -P: what lies beside that file must not be taken for a package.
+    command = [sys.executable, "-P", str(PATIENT_DVC), "repro", "--single-item", name]
     process = leashes.start(command, root, stage_env())
     complaint = _Complaint()
     try:

@@ -1,5 +1,6 @@
 """The shared walk of the graph: one Prefect task run per stage, each as soon as it can be."""
 
+import contextlib
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
@@ -15,7 +17,9 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
 from flows.events import Ending, Event, Listen
-from flows.graph import Stage, changed_now, lock_names, order_lock
+from flows.graph import Stage, changed_now
+from flows.insisting import insist
+from flows.lock_order import lock_in_order
 from flows.stage import Leashes, run_stage
 
 
@@ -53,21 +57,28 @@ def walk(root: Path, stages: Sequence[Stage], pace: Pace, listen: Listen) -> dic
         how each stage ended.
     """
     state = Walk(root, {stage.name: stage for stage in stages}, pace, listen)
-    stage_task = _stage_task(state)
-    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-    progress = cast(UUID, create_progress_artifact(0.0, key="stages", description=f"{len(stages)} stages"))
-    lock_before = lock_names(root)
-    try:
-        while state.waiting or state.running:
-            _submit_ready(state, stage_task, ended)
-            _note(state, ended.get())
-            while not ended.empty():
-                _note(state, ended.get())
-            update_progress_artifact(progress, progress=100 * len(state.endings) / max(len(stages), 1))
-    finally:
-        state.leashes.end_all(wait=True)
-        order_lock(root, lock_before, [stage.name for stage in stages])
+    progress = insist(
+        lambda: create_progress_artifact(0.0, key="stages", description=f"{len(stages)} stages")
+    )
+    with lock_in_order(root, [stage.name for stage in stages]):
+        try:
+            _go_through(state, cast(UUID, progress))
+        finally:
+            state.leashes.end_all(wait=True)
     return state.endings
+
+
+def _go_through(state: Walk, progress: UUID) -> None:
+    stage_task, stage_count = _stage_task(state), len(state.waiting)
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    while len(state.endings) < stage_count:
+        _submit_ready(state, stage_task, ended)
+        _note(state, ended.get())
+        while not ended.empty():
+            _note(state, ended.get())
+        # A server that is away for a moment is no reason to end the stages; the next one tells it all.
+        with contextlib.suppress(httpx.TransportError):
+            update_progress_artifact(progress, progress=100 * len(state.endings) / stage_count)
 
 
 def _submit_ready(state: Walk, stage_task: Any, ended: "queue.SimpleQueue[str]") -> None:

@@ -2,10 +2,12 @@
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.toy import make_toy, mark, marked, prefect_server, run, start, wait_until
@@ -61,6 +63,44 @@ def test_sigkill_leaves_no_process_and_the_next_flow_says_crashed(toy: Path) -> 
     with closing(sqlite3.connect(toy / ".regatta" / "prefect" / "prefect.db")) as database:
         states = database.execute("SELECT state_type FROM flow_run ORDER BY created").fetchall()
     assert states == [("CRASHED",), ("COMPLETED",)]
+
+
+@pytest.mark.timeout(300)
+def test_a_flow_outlasts_its_server(toy: Path) -> None:
+    for name in ("download-d", "train-two"):
+        (toy / "play" / f"{name}.wait").write_text("4")
+    (toy / "play" / "train-two.lines").write_text("300")
+    env = mark()
+    with start(toy, "flows.reproduce", "two", **env) as process:
+        wait_until(
+            lambda: (toy / ".dvc/tmp/rwlock").exists() and any("step.py" in c for c in marked(env)), 120
+        )
+        server = server_of(env)
+        server.suspend()  # Slow first …
+        time.sleep(5)
+        server.resume()
+        wait_until(lambda: any("train two" in c for c in marked(env)), 60)
+        server.kill()  # … then gone.
+        output = process.communicate(timeout=200)[0]
+    assert process.returncode == 0, output
+    assert "4 done" in output and "Traceback" not in output, output
+    assert not marked(env)
+    with closing(sqlite3.connect(toy / ".regatta" / "prefect" / "prefect.db")) as database:
+        assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("COMPLETED",)]
+        assert set(database.execute("SELECT state_type FROM task_run")) == {("COMPLETED",)}
+        lines = database.execute("SELECT count(*) FROM log WHERE message LIKE 'line %'").fetchone()
+    assert lines == (300,)
+
+
+def server_of(env: dict[str, str]) -> psutil.Process:
+    """The embedded server itself, not its leash."""
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            words = process.cmdline()
+            is_server = "uvicorn" in words and not any("leash" in word for word in words)
+            if is_server and process.environ().get("TOY_MARK") == env["TOY_MARK"]:
+                return process
+    raise AssertionError("no server")
 
 
 @pytest.mark.parametrize(

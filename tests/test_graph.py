@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.graph import changed_now, lock_names, order_lock, read_stages, select
+from flows.graph import changed_now, read_stages, select
+from flows.lock_order import lock_names, order_lock
 from regatta.errors import RegattaError
 from tests.toy import PROJECT, make_toy, run, toy_env
 

@@ -7,14 +7,19 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from flows.embedded import free_port
-from tests.toy import PROJECT, ask, ask_all, make_toy, mark, marked, run, start, wait_until
+from flows.embedded import answers, free_port
+from tests.toy import PROJECT, ask, ask_all, listening, make_toy, mark, marked, run, start, wait_until
+
+FINAL = {"Completed", "Cached"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Generator[Up]:
     shutil.copy(PROJECT / "prefect.yaml", toy)
     ports = {name: free_port() for name in ("prefect", "mlflow", "ray")}
     env = mark()
+    with booted(toy, ports, env) as up:
+        yield up
+    wait_until(lambda: not marked(env), 15)
+
+
+@contextmanager
+def booted(toy: Path, ports: dict[str, int], env: dict[str, str]) -> Generator[Up]:
+    """The services, up; killed at the end."""
     with start(toy, "flows.services", *options(ports), **env) as process:
         assert process.stdout
         said = ""
@@ -49,7 +62,6 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Generator[Up]:
         assert all(str(port) in said for port in ports.values())
         yield Up(toy, ports, env, process)
         process.kill()
-    wait_until(lambda: not marked(env), 15)
 
 
 def options(ports: dict[str, int]) -> list[str]:
@@ -81,6 +93,14 @@ def test_servers_answer(up: Up) -> None:
             assert reply.status == 200
     with socket.create_connection(("127.0.0.1", up.ports["ray"]), timeout=10):
         pass
+
+
+def test_nothing_listens_beyond_this_machine(up: Up) -> None:
+    places = listening(up.mark)
+    assert len(places) >= len(up.ports)
+    for name, place in places:
+        address = ip_address(place)
+        assert (getattr(address, "ipv4_mapped", None) or address).is_loopback, (name, place)
 
 
 def test_deployments_have_a_form(up: Up) -> None:
@@ -157,9 +177,71 @@ def test_a_taken_port_is_one_line(up: Up) -> None:
     assert len(output.splitlines()) == 1
 
 
-def test_one_ctrl_c_ends_everything(up: Up) -> None:
-    assert len(marked(up.mark)) > 8
-    up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(30) == 0
+def process_of(up: Up, *words: str) -> psutil.Process | None:
+    """The process of the services whose command line holds *words*; not its leash."""
+    for process in psutil.process_iter():
+        try:
+            line = " ".join(process.cmdline())
+            is_it = all(word in line for word in words) and "leash.py" not in line
+            if is_it and process.environ().get("TOY_MARK") == up.mark["TOY_MARK"]:
+                return process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return None
+
+
+def kill(up: Up, *words: str) -> None:
+    process = process_of(up, *words)
+    assert process
+    process.kill()
+
+
+@pytest.mark.timeout(400)
+def test_a_flow_outlasts_the_death_of_prefects_server(up: Up) -> None:
+    (up.toy / "play" / "train-three.wait").write_text("6")
+    (up.toy / "play" / "train-three.lines").write_text("300")
+    (up.toy / "params.yaml").write_text(
+        (up.toy / "params.yaml").read_text().replace("epochs: 2", "epochs: 3")
+    )
+    run_id = deploy(up, "train-segmentation/local", runs=["three"], retries=0)
+    wait_until(lambda: process_of(up, "step.py", "train three"), 100)
+    kill(up, "prefect", "server", "start")
+    wait_until(lambda: answers(f"{up.api}/health"), 100)
+    assert ended(up, run_id)["message"] == "1 cached, 3 done"
+    query = {"flow_runs": {"id": {"any_": [run_id]}}}
+    wait_until(lambda: {r["state"]["name"] for r in ask_all(up.api, "task_runs/filter", query)} == FINAL, 60)
+    lines = ask_all(up.api, "logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
+    assert sum(line["message"].startswith("line ") for line in lines) == 300
+
+
+def hang(up: Up) -> str:
+    """A deployed flow run that has come to a stage that never ends; its id."""
+    (up.toy / "play" / "train-one.hang").touch()
+    (up.toy / "play" / "train-one.hanging").unlink(missing_ok=True)
+    run_id = deploy(up, "train-classification/local", runs=["one"], retries=0)
+    wait_until(lambda: (up.toy / "play" / "train-one.hanging").exists(), 100)
+    return run_id
+
+
+@pytest.mark.timeout(400)
+def test_flow_runs_end_with_a_killed_worker_which_comes_back(up: Up) -> None:
+    run_id = hang(up)
+    kill(up, "prefect", "worker", "start")
+    wait_until(lambda: not [c for c in marked(up.mark) if "sleep(600)" in c or "train one" in c], 10)
+    assert ended(up, run_id)["type"] == "CRASHED"
+    wait_until(lambda: process_of(up, "prefect", "worker", "start"), 60)
+
+
+@pytest.mark.timeout(400)
+def test_after_sigkill_the_next_start_ends_what_was_left_and_ctrl_c_ends_all(up: Up) -> None:
+    run_id = hang(up)
+    up.process.kill()
+    wait_until(lambda: not marked(up.mark), 10)
+    with booted(up.toy, up.ports, up.mark) as again:
+        state = flow_run(again, run_id)["state"]
+        assert (state["type"], state["message"]) == ("CRASHED", "its process is gone")
+        assert len(marked(up.mark)) > 8
+        again.process.send_signal(signal.SIGINT)
+        assert again.process.wait(30) == 0
     assert not marked(up.mark)
     assert not (up.toy / ".regatta" / "services.json").exists()

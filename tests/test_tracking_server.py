@@ -1,5 +1,6 @@
 """Syncing over HTTP with a real MLflow server, which dies in the middle and comes back."""
 
+import contextlib
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ import pytest
 from tasks import track
 from tests import tracking_fakes as fakes
 
+PROJECT = Path(__file__).parents[1]
 RUNS = {name: {"problem": "classification", "dataset": "a"} for name in ("one", "two", "three", "four")}
 
 
@@ -90,7 +92,7 @@ def test_a_server_that_dies_in_the_middle_is_paid_what_is_owed(
 
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://captain:hunter2@127.0.0.1:{port}")
     with server(tmp_path, port) as process:
         killer = threading.Thread(target=kill_in_the_middle, args=(process, tmp_path / "server.db"))
         killer.start()
@@ -105,9 +107,62 @@ def test_a_server_that_dies_in_the_middle_is_paid_what_is_owed(
     assert uri in line
 
     with server(tmp_path, port):
-        track.main(["classification"])
+        with slow(port, 0.2) as slow_port:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{slow_port}")
+            track.main(["classification"])
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         assert fakes.content(uri, "classification") == wanted
         run_ids = fakes.run_ids(uri, "classification")
         track.main(["classification"])
         assert fakes.content(uri, "classification") == wanted
         assert fakes.run_ids(uri, "classification") == run_ids
+    assert "hunter2" not in line
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert not holding, "the password was written down"
+
+
+@contextmanager
+def slow(port: int, delay_s: float) -> Generator[int, None, None]:
+    """A port that leads to *port*, each connection *delay_s* late."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_serve_slowly, args=(listener, port, delay_s), daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def _serve_slowly(listener: socket.socket, port: int, delay_s: float) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client = listener.accept()[0]
+            time.sleep(delay_s)
+            server = socket.create_connection(("127.0.0.1", port))
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=_pass_on, args=(source, target), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65536):
+            target.sendall(chunk)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_server_that_never_answers_is_told_of_in_one_line_and_in_time(tmp_path: Path) -> None:
+    fakes.make_course(tmp_path, RUNS)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # takes connections, and says nothing
+        uri = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        quick = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "PYTHONPATH": str(PROJECT)}
+        command = [sys.executable, "-m", "tasks.track", "classification"]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | quick,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.strip().splitlines()
+    assert "4 runs with 384 points are still owed" in line
+    assert uri in line
+    assert not (tmp_path / "tracked").exists()

@@ -70,7 +70,7 @@ def test_all_up_to_date_starts_neither_prefect_nor_a_stage(done: tuple[Path, str
     code, output = run(done[0], *WALK, PREFECT_API_URL="http://127.0.0.1:9/api", **mark())
     assert (code, started(output)) == (0, [])
     assert "all is up to date" in output
-    assert not (done[0] / ".regatta" / "prefect").exists()
+    assert not (done[0] / ".regatta" / "prefect" / "prefect.db").exists()
 
 
 def test_unchanged_stages_start_no_process_but_are_task_runs(done: tuple[Path, str], api: str) -> None:

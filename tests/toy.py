@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -171,16 +172,28 @@ def mark() -> dict[str, str]:
 
 def marked(env: dict[str, str]) -> list[str]:
     """Command lines of the living processes that carry the mark."""
-    found: list[str] = []
+    return _of_marked(env, lambda process: [" ".join(process.cmdline())])
+
+
+def listening(env: dict[str, str]) -> list[tuple[str, str]]:
+    """Name and address of each process with the mark that waits for connections."""
+    return _of_marked(
+        env,
+        lambda process: [
+            (process.name(), connection.laddr.ip)
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        ],
+    )
+
+
+def _of_marked(env: dict[str, str], look: Callable[[psutil.Process], list[Any]]) -> list[Any]:
+    found: list[Any] = []
     for process in psutil.process_iter():
-        try:
-            if (
-                process.status() != psutil.STATUS_ZOMBIE
-                and process.environ().get("TOY_MARK") == env["TOY_MARK"]
-            ):
-                found.append(" ".join(process.cmdline()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            lives = process.status() != psutil.STATUS_ZOMBIE
+            if lives and process.environ().get("TOY_MARK") == env["TOY_MARK"]:
+                found += look(process)
     return found
 
 
@@ -193,12 +206,20 @@ def wait_until(happened: Any, timeout_s: float = 60.0) -> None:
 
 
 def ask(api_url: str, what: str, body: dict[str, Any] | None = None) -> Any:
-    """Answer of Prefect's API to a POST."""
+    """Answer of Prefect's API to a POST; tried again while its database is busy (503)."""
     request = urllib.request.Request(
         f"{api_url}/{what}", json.dumps(body or {}).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.loads(reply.read() or b"null")
+    give_up_at_s = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as fault:
+            if fault.code != 503 or time.monotonic() > give_up_at_s:
+                raise
+            fault.close()
+            time.sleep(1)
 
 
 def ask_all(api_url: str, what: str, body: dict[str, Any]) -> list[Any]:

@@ -1,0 +1,58 @@
+"""A server that its holder starts again when it dies."""
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flows.stage import Leashes
+from regatta.errors import RegattaError
+
+TOO_SOON_S = 10.0
+"""A server that ends by itself within this time of its start would only end again."""
+
+
+class Kept:
+    """A server on a leash. Its command names its port and its files, so that the next one takes its place."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, leashes: Leashes
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._env = env
+        self.log = log
+        self._leashes = leashes
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started_at_s = time.monotonic()
+        with self.log.open("ab") as output:
+            return self._leashes.start(self._command, Path.cwd(), self._env, output)
+
+    @property
+    def has_ended(self) -> bool:
+        """It is no longer there, though nobody called `end`."""
+        return self._process.poll() is not None
+
+    def check(self) -> None:
+        """Raise RegattaError when the server has ended."""
+        if self.has_ended:
+            raise RegattaError(f"{self.log}: {self.name} has ended by itself; its last lines say why")
+
+    def start_again(self) -> None:
+        """Start it in the place of the one that has ended.
+
+        Raises:
+            RegattaError: that one ended as soon as it was started.
+        """
+        if time.monotonic() - self._started_at_s < TOO_SOON_S:
+            self.check()
+        self._leashes.end(self._process)
+        self._process = self._start()
+
+    def end(self) -> None:
+        """End it, and wait until it has."""
+        self._leashes.end(self._process)
