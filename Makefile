@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?=
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test browser lint services ui
+.PHONY: demo test browser lint services ui doctor chaos
 
 demo: .venv/installed  ## the whole course with the settings of params.yaml, then a comparison
 	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
@@ -26,12 +26,20 @@ services: .venv/installed  ## Prefect, MLflow and Ray on 127.0.0.1, until Ctrl-C
 ui: .venv/installed  ## MLflow's pages on 127.0.0.1:5000
 	@$(BIN)/python -m flows.ui
 
+doctor: .venv/installed  ## what is wrong here, and the remedy; FIX=1 mends what is safe
+	@$(BIN)/python -m flows.doctor $(if $(FIX),--fix)
+
+chaos: .venv/installed  ## TRIALS kill trials, written to benchmarks/chaos_*.md; SEED=S draws the same ones again
+	@$(BIN)/python -m benchmarks.chaos --trials $(or $(TRIALS),20) $(if $(SEED),--seed $(SEED))
+
 # The hashed lock is installed by uv, which pip brings into the environment. Bytecode is compiled at once:
 # each stage is a process of its own, and must not compile what it imports.
+# The place of `dvc` is taken by the same DVC, made to wait its turn: flows/patient_dvc.py.
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Regatta needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@echo "installing requirements.lock into .venv (about a minute) …"
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
+	@printf '#!/bin/sh\nexec "%s" -P "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/flows/patient_dvc.py" > $(BIN)/dvc
 	@touch $@
