@@ -283,7 +283,8 @@ def test_bad_training_input_is_one_line_and_leaves_what_was_finished(serial: Pat
     finished = sorted(p for p in (serial / "trained").rglob("*") if p.is_file())
     cases = [
         ({"batch_size": 100000}, "batch_size 100000 is more than the"),
-        ({"workers": 2, "gpus_per_worker": 1}, "there are 0 GPUs"),
+        # With a rate of its own: what was trained already would not be trained again for other workers.
+        ({"workers": 2, "gpus_per_worker": 1, "lr": 0.123}, "there are 0 GPUs"),
     ]
     try:
         for changes, message in cases:

@@ -60,8 +60,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
 
 @pytest.fixture
 def undone(project: Path) -> Path:
-    """The project before its training: neither dvc.lock nor the cache remember one."""
+    """The project before its training: neither dvc.lock nor the cache remember one, and none is kept."""
     shutil.rmtree(project / ".dvc/cache/runs")
+    shutil.rmtree(project / ".regatta/finished", ignore_errors=True)
     lock = yaml.safe_load((project / "dvc.lock").read_text())
     lock["stages"].pop(TRAIN, None)
     (project / "dvc.lock").write_text(yaml.safe_dump(lock))
