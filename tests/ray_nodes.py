@@ -23,7 +23,9 @@ for line in sys.stdin:
         node = nodes.add_node(num_cpus=1, include_dashboard=False)
         raylets.append(node.all_processes["raylet"][0].process)
     else:
-        raylets.pop().kill()  # SIGKILL
+        raylet = raylets.pop()
+        raylet.kill()  # SIGKILL
+        raylet.wait()  # A zombie would pass for living.
     print("done", flush=True)
 nodes.shutdown()
 """
