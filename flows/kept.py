@@ -9,7 +9,8 @@ from flows.stage import Leashes
 from regatta.errors import RegattaError
 
 TOO_SOON_S = 10.0
-"""A server that ends by itself within this time of its start would only end again."""
+EARLY_ENDS = 3
+"""A server that ended by itself so often in a row, each time this soon after its start, would only end again."""
 
 
 class Kept:
@@ -25,6 +26,7 @@ class Kept:
         self._leashes = leashes
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
+        self._early_ends = 0
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -46,9 +48,11 @@ class Kept:
         """Start it in the place of the one that has ended.
 
         Raises:
-            RegattaError: that one ended as soon as it was started.
+            RegattaError: it only ends again.
         """
-        if time.monotonic() - self._started_at_s < TOO_SOON_S:
+        was_early = time.monotonic() - self._started_at_s < TOO_SOON_S
+        self._early_ends = self._early_ends + 1 if was_early else 0
+        if self._early_ends >= EARLY_ENDS:
             self.check()
         self._leashes.end(self._process)
         self._process = self._start()

@@ -84,12 +84,12 @@ def take_up(job: Job) -> None:
 def discard(key: str) -> None:
     """Remove what was set aside, by another name first: half of it would be of no use."""
     folder = _kept(key)
-    if not folder.exists():
-        return
-    going = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    sweep(folder.parent)
-    folder.rename(going)
-    shutil.rmtree(going)
+    if folder.parent.exists():
+        sweep(folder.parent)  # of one that was killed at this
+    if folder.exists():
+        going = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+        folder.rename(going)
+        shutil.rmtree(going)
 
 
 def _kept(key: str) -> Path:

@@ -36,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append(record.row(result, options.seed, _interval_s()))
     if not options.only and not options.kind:
         _write(rows, options.seed)
-    sys.exit(any(row["faults"] for row in rows))
+    broken = any(row["faults"] for row in rows)
+    if not (broken or options.keep):
+        shutil.rmtree(folder)
+    sys.exit(broken)
 
 
 def _parser() -> argparse.ArgumentParser:

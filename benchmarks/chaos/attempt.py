@@ -22,6 +22,7 @@ POLL_S = 0.01
 GONE_WITHIN_S = 10.0
 """So long may what was started outlive its parent."""
 LONGEST_S = 420.0
+GROUP_ENDS_S = 60.0
 
 
 @dataclass
@@ -60,6 +61,8 @@ class Blow:
     standing: standing.Standing
     orphans: int = 0
     """Processes that were alive too long after."""
+    survived: bool = False
+    """The command came to a good end nevertheless."""
     again_s: float | None = None
     """Seconds until work stood again where it had stood, where the command itself went on."""
 
@@ -99,8 +102,11 @@ def struck(place: Place, kills: Sequence[tuple[Kind, Moment]]) -> list[Blow]:
         blows = [_blow(place, process, kind, moment, said) for kind, moment in kills]
         # What was killed may have a parent that goes on, and tells of it.
         wait_for(lambda: process.poll() is not None, LONGEST_S)
-        left = _left_behind(place)
-    return [*blows[:-1], replace(blows[-1], orphans=left)]
+        last = replace(blows[-1], orphans=_left_behind(place), survived=process.poll() == 0)
+    if not kills[-1][0].goes_on:
+        # A stage may have gone on for a moment when its parent was killed.
+        last = replace(last, standing=standing.read_standing(place.project))
+    return [*blows[:-1], last]
 
 
 def _blow(
@@ -108,8 +114,13 @@ def _blow(
 ) -> Blow:
     come = _sign_of(place, moment, said_bytes, time.time())
     wait_for(lambda: come() or process.poll() is not None, LONGEST_S)
-    killed = _strike(place, kind, moment, process.pid)
-    at_s, before = time.monotonic(), standing.read_standing(place.project)
+    group = [] if kind.spares_training else workers_of(place.running())
+    killed, at_s = _strike(place, kind, moment, process.pid), time.monotonic()
+    # All workers end when one is lost; only then is it clear how far they got.
+    wait_for(lambda: not any(map(processes.lives, group)), GROUP_ENDS_S)
+    before = standing.read_standing(place.project)
+    if kind.spares_training and before.step is not None:
+        before = standing.Standing(before.step, before.step, 0.0)
     if not (killed and kind.goes_on):
         return Blow(killed, at_s, before)
     wait_for(lambda: stands_again(place.project, before) or process.poll() is not None, LONGEST_S)

@@ -72,6 +72,8 @@ class Kind:
     workers: int = 1
     goes_on: bool = False
     """The command may outlive what is killed."""
+    spares_training: bool = False
+    """What is killed has no part in training, which goes on meanwhile."""
 
 
 @dataclass(frozen=True)

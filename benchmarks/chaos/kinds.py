@@ -69,6 +69,7 @@ PACKING = _one_of(
 EVALUATION = _one_of(
     _event("tasks.evaluate", "open", UNFINISHED, 24),
     _event("tasks.evaluate", "os.rename", UNFINISHED, 2),
+    _event("tasks.evaluate", "shutil.rmtree", r"finished/\.", 1),
 )
 REPORT = _one_of(
     _event("tasks.report", "open", UNFINISHED, 2),
@@ -102,10 +103,6 @@ def _on_ray(name: str, weight: int, victims: str) -> Kind:
     return Kind(name, weight, "packed", DVC, victims, _step, workers=2, goes_on=True)
 
 
-def _flow(name: str, weight: int, victims: str, goes_on: bool = False) -> Kind:
-    return Kind(name, weight, "packed", FLOW, victims, _step, goes_on=goes_on)
-
-
 SOMEWHERE: Draw = _one_of(_step, _step, _stage_begins)
 
 KINDS: tuple[Kind, ...] = (
@@ -123,8 +120,12 @@ KINDS: tuple[Kind, ...] = (
     _stage("in DVC's own files", 8, "raw", f"preprocess@{DATASET}", DVC_FILES),
     _step_again("packing again", 5, "tasks.preprocess", DATASET, moment=_again("preprocess", "data/packed")),
     _step_again("evaluating again", 3, "tasks.evaluate", RUN, moment=_again("evaluate", "results")),
-    _flow("the flow", 9, "root"),
-    _flow("the embedded Prefect server", 5, "server", goes_on=True),
+    Kind("the flow", 9, "packed", FLOW, "root", _step),
+    Kind(
+        *("the embedded Prefect server", 5, "packed", FLOW, "server", _step),
+        goes_on=True,
+        spares_training=True,
+    ),
     _on_ray("one Ray worker of two", 5, "worker"),
     _on_ray("the whole Ray worker group", 3, "group"),
     _on_ray("the raylet of a second node", 3, "raylet"),

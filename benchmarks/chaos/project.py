@@ -1,7 +1,7 @@
 """The trials' project at every stage of its course, and what the uninterrupted course comes to.
 
 Each trial works on a copy of the project as it stood just before the stage that is to be killed, so that a
-trial costs what the kill costs. The copies are made from the tree as it was when the session began.
+trial costs what the kill costs. The copies are made from the tree as it was when the trials began.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a session of trials came to: a table of every trial, and a page of sums."""
+"""What a series of trials came to: a table of every trial, and a page of sums."""
 
 import csv
 import statistics
@@ -34,7 +34,7 @@ def row(result: Result, seed: int, interval_s: float) -> dict[str, object]:
         "differing": verdict.differing,
         "orphans": verdict.orphans,
         "stale": verdict.stale,
-        "recover_s": round(result.recover_s, 2),
+        "recover_s": None if result.recover_s is None else round(result.recover_s, 2),
         "steps_repeated": before.step - before.resumes_from if before.step is not None else None,
         "seconds_repeated": round(before.lost_s, 3) if trained else None,
         "checkpoint_every_s": interval_s if trained else None,
@@ -105,7 +105,8 @@ runs all in a final state and one for the run, no process of the trial alive 10 
 - *lost*, *duplicated*: points of MLflow's history. *differing*: stages whose entry in `dvc.lock` is another.
 - *other faults*: trials with anything else, a command that failed the second time for instance.
 - *s to recover*, median (largest): from the kill, through the start of the same command, until the journal is
-  beyond the step that it had reached, or, where training was not touched, until the command is done.
+  beyond the step that it had reached, or, where training was not touched, until the command is done. None
+  where the same command went on undisturbed.
 - *steps repeated*, median (largest): the last step told of before the kill, minus the step gone on from."""
 
 

@@ -95,3 +95,5 @@ def _unfinished(project: Path) -> Iterator[str]:
             folders.clear()
         yield from (str(place / name) for name in [*folders, *files] if UNFINISHED.search(name))
     yield from (f".regatta/runs/{path.name}" for path in (project / ".regatta/runs").glob("*"))
+    if (project / "results").exists():  # until then, what was trained is kept for a DVC that is killed
+        yield from (f".regatta/finished/{path.name}" for path in (project / ".regatta/finished").glob("*"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.chaos.project import PROBLEM, RUN
 
-IN_FLIGHT = ".regatta/runs/[!.]*"
+IN_FLIGHT, SET_ASIDE = ".regatta/runs/[!.]*", ".regatta/finished/[!.]*"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def is_written_down(project: Path) -> bool:
 
 def _resumes_from(project: Path, step: int) -> int:
     """The newest checkpoint that is there under its own name; *step* where only publishing is left to do."""
-    if any(project.glob(f"{IN_FLIGHT}/outcome.json")):
+    if any(any(project.glob(f"{place}/outcome.json")) for place in (IN_FLIGHT, SET_ASIDE)):
         return step
     kept = [int(path.name.split("-")[0]) for path in project.glob(f"{IN_FLIGHT}/checkpoints/[0-9]*")]
     return max(kept, default=0)

@@ -26,9 +26,9 @@ class Result:
     trial: Trial
     blows: tuple[Blow, ...]
     verdict: Verdict
-    recover_s: float
+    recover_s: float | None
     """From the last kill until work stood where it had stood: the journal beyond the step that it had
-    reached, or the command done where the kill did not touch training."""
+    reached, or the command done where training was not touched. None where nothing had to recover."""
     seconds: float
 
 
@@ -42,8 +42,9 @@ def run_trial(trial: Trial, course: Course, folder: Path, seed: int) -> Result:
         if code == 0 and last.command[: len(DVC)] != DVC:
             code, _ = _again(place, replace(last, command=DVC), blows[-1])
         verdict = judged(read_remains(place.project), course.remains, blows, code)
-    recover_s = blows[-1].again_s or again_s - blows[-1].at_s
-    return Result(trial, blows, verdict, recover_s, time.monotonic() - began_s)
+    recover_s = again_s - blows[-1].at_s if blows[-1].again_s is None else blows[-1].again_s
+    unharmed = blows[-1].survived and last.spares_training
+    return Result(trial, blows, verdict, None if unharmed else recover_s, time.monotonic() - began_s)
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def _place(trial: Trial, course: Course, folder: Path, seed: int) -> Generator[P
         nodes = None
         if any(kind.victims == "raylet" for kind in trial.kinds):
             nodes = stack.enter_context(two_nodes(copy, env, f"{mark}-nodes"))
-            env |= {name: value for name, value in nodes.env.items() if name.startswith("RAY_")}
+            env |= nodes.env
         yield Place(copy, env, stack.enter_context(Watch(mark)), nodes)
 
 
