@@ -10,7 +10,7 @@ from regatta.errors import RegattaError
 
 TOO_SOON_S = 10.0
 EARLY_ENDS = 3
-"""A server that ended by itself so often in a row, each time this soon after its start, would only end again."""
+"""A server that ended so often in a row, each time this soon after its start, would only end again."""
 
 
 class Kept:
