@@ -9,8 +9,9 @@ export DO_NOT_TRACK := 1
 demo: .venv/installed  ## the whole course with the settings of params.yaml, then a comparison
 	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
 
+# One process more than there are cores: many tests wait for servers.
 test: .venv/installed browser  ## every test, real servers included
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --durations 10
 
 # The report is opened in a browser by a test: the machine's own Chromium, else one that playwright installs.
 browser: .venv/installed

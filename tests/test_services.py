@@ -203,13 +203,15 @@ def lines_of(up: Up, run_id: str) -> int:
 
 @pytest.mark.timeout(400)
 def test_a_flow_outlasts_the_death_of_prefects_server(up: Up) -> None:
-    (up.toy / "play" / "train-three.wait").write_text("6")
+    (up.toy / "play" / "train-three.wait").write_text("12")
     (up.toy / "play" / "train-three.lines").write_text("300")
     (up.toy / "params.yaml").write_text(
         (up.toy / "params.yaml").read_text().replace("epochs: 2", "epochs: 3")
     )
     run_id = deploy(up, "train-segmentation/local", runs=["three"], retries=0)
     wait_until(lambda: process_of(up, "step.py", "train three"), 100)
+    # A client of Prefect's gives up at once when it has never been connected: so also that of a flow's log.
+    wait_until(lambda: ask_all(up.api, "logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}}), 60)
     kill(up, "prefect", "server", "start")
     wait_until(lambda: answers(f"{up.api}/health"), 100)
     # One stage is cached when the tests before this one have run.
