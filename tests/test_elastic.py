@@ -1,14 +1,14 @@
 """A node that is lost and one that comes: a real Ray of several nodes on this machine."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from benchmarks.ray_nodes import ray_nodes
 from regatta.engine.journal import points
-from regatta.settings.home import local_ray_environment
 from tests.ray_fits import job_of, start_fit
-from tests.ray_nodes import ray_nodes
 from tests.toy import listening, mark
 
 UNTIL_ENOUGH = """
@@ -29,11 +29,10 @@ def test_a_run_goes_on_without_a_lost_node_and_takes_a_new_one_in(packed_picture
     settings = {"workers": 2, "workers_min": 1, "resize_every_s": 2.0, "checkpoint_every_s": 0.5}
     job = job_of(packed, tmp_path / "run", epochs=1200, log_every_steps=2, **settings)
     marked = mark()
-    with ray_nodes(**marked) as nodes:
-        nodes.add()
-        nodes.add()
-        environment = local_ray_environment() | {"RAY_ADDRESS": nodes.address} | marked
-        with start_fit(job, UNTIL_ENOUGH, **environment) as process:
+    with ray_nodes(dict(os.environ) | marked) as nodes:
+        nodes.add(cpus=1)
+        nodes.add(cpus=1)
+        with start_fit(job, UNTIL_ENOUGH, **nodes.env, **marked) as process:
             lines = _Lines(process)
             lines.wait_for("training with 2 workers")
             lines.wait_for("epoch 2/1200 val loss")
@@ -43,7 +42,7 @@ def test_a_run_goes_on_without_a_lost_node_and_takes_a_new_one_in(packed_picture
             nodes.kill()
             lines.wait_for("training with 1 worker")
             lines.wait_for("val loss")
-            nodes.add()
+            nodes.add(cpus=1)
             lines.wait_for("training with 2 workers")
             lines.wait_for("val loss")
             (job.folder / "enough").touch()

@@ -58,7 +58,7 @@ def _place(trial: Trial, course: Course, folder: Path, seed: int) -> Generator[P
         nodes = None
         if any(kind.victims == "raylet" for kind in trial.kinds):
             nodes = stack.enter_context(two_nodes(copy, env, f"{mark}-nodes"))
-            env |= nodes.env
+            env |= nodes.ray.env
         yield Place(copy, env, stack.enter_context(Watch(mark)), nodes)
 
 
