@@ -20,6 +20,7 @@ from PIL import Image
 from regatta.errors import RegattaError
 from regatta.settings.card import read_card
 from tasks import download
+from tests.made_archives import tar
 
 PAYLOAD = bytes(range(256)) * 4000
 
@@ -214,15 +215,6 @@ def test_failed_download_leaves_the_former_data(capsys: pytest.CaptureFixture[st
     assert Path("data/raw/d/kept").read_text() == "former"
 
 
-def tar_with(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for info, content in members:
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
@@ -251,7 +243,7 @@ def serve_archive(server: Server, content: bytes, file: str, **more: Any) -> Non
 def test_tar_that_escapes(
     server: Server, capsys: pytest.CaptureFixture[str], bad: tarfile.TarInfo, word: str
 ) -> None:
-    archive = tar_with((member("fine"), b"1"), (bad, b""))
+    archive = tar((member("fine"), b"1"), (bad, b""))
     serve_archive(server, archive, "a.tar.gz")
     expect_one_line(capsys, "a.tar.gz", repr(bad.name), word)
     assert not list(Path().rglob("escaped"))
@@ -281,7 +273,7 @@ def test_bomb_is_stopped_at_the_bound(server: Server, capsys: pytest.CaptureFixt
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as pack:
         pack.writestr("z", zeros)
     content = {
-        "a.tar.gz": tar_with((member("z"), zeros)),
+        "a.tar.gz": tar((member("z"), zeros)),
         "a.gz": gzip.compress(zeros),
         "a.zip": buffer.getvalue(),
     }
@@ -296,7 +288,7 @@ def test_damaged_archive(server: Server, capsys: pytest.CaptureFixture[str], fil
 
 
 def test_good_archives_unpack(server: Server) -> None:
-    archive = tar_with((member("folder", tarfile.DIRTYPE), b""), (member("folder/file.bin"), b"12"))
+    archive = tar((member("folder", tarfile.DIRTYPE), b""), (member("folder/file.bin"), b"12"))
     serve_archive(server, archive, "a.tar.gz")
     download.main(["d"])
     assert Path("data/raw/d/folder/file.bin").read_bytes() == b"12"

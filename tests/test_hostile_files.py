@@ -21,17 +21,9 @@ from PIL import Image
 from regatta.archives.unpack import unpack
 from regatta.errors import RegattaError
 from tests.conftest import ROOT
+from tests.made_archives import tar
 
 BOUND_BYTES = 10_000_000
-
-
-def tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as pack:
-        for info, data in members:
-            info.size = len(data)
-            pack.addfile(info, io.BytesIO(data))
-    return content.getvalue()
 
 
 def zipped(*members: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
