@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def _holder(namespace: tuple[str, ...], place: Path) -> Generator[subprocess.Pop
         yield process
 
 
-class SmallDisk:
+class SmallDisk(ABC):
     """`folder` lies on it, for this process; for those that `command` starts it is `place`."""
 
     is_mounted = True
@@ -51,21 +52,21 @@ class SmallDisk:
     def __init__(self, place: Path, folder: Path) -> None:
         self.place, self.folder = place, folder
 
+    @abstractmethod
     def fill(self, leave_bytes: int = 0) -> None:
         """Take all its room but *leave_bytes*."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forbid(self) -> None:
         """Make it read-only."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make_room(self) -> None:
         """Take back `fill` and `forbid`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self, *words: str) -> list[str]:
         """A command line whose process sees the disk."""
-        raise NotImplementedError
 
 
 class _Mounted(SmallDisk):

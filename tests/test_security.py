@@ -94,8 +94,8 @@ def test_a_whole_course_and_its_model_loaded_back_unpickle_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with unpickling() as seen:
-        pickle.loads(pickle.dumps(Path()))
-        assert seen  # it hears
+        pickle.loads(pickle.dumps(Path()))  # ours, to see that it would be heard
+        assert seen
     with unpickling() as seen:
         project = make_small_course(tmp_path)
         monkeypatch.chdir(project)

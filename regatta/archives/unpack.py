@@ -55,7 +55,7 @@ def unpack(archive: Path, name: str, target: Path, bytes_max: int) -> int:
                 raise _too_much(name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as fault:
         raise RegattaError(f"{name}: damaged archive: {fault}") from None
-    except (RuntimeError, NotImplementedError) as fault:  # zipfile: encrypted, or an unknown method
+    except RuntimeError as fault:  # zipfile: encrypted, or packed by an unknown method
         raise RegattaError(f"{name}: cannot be unpacked: {fault}") from None
     except OSError as fault:
         if fault.errno:  # of this disk
