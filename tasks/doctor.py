@@ -20,8 +20,9 @@ ABANDONED_DAYS = 30
 
 
 def runs_in_flight() -> Iterator[Finding]:
-    """Trainings that were begun and not finished. Those of params.yaml are gone on with."""
-    folders = [path for path in sorted((home() / "runs").glob("[!.]*")) if path.is_dir()]
+    """Trainings that were begun and not finished, or not evaluated. Those of params.yaml are gone on with."""
+    places = [*(home() / "runs").glob("[!.]*"), *(home() / "finished").glob("[!.]*")]
+    folders = sorted(path for path in places if path.is_dir())
     keys = _keys() if folders else {}
     for folder in folders:
         looks = [folder.stat(), *looks_below(folder)]
@@ -35,7 +36,7 @@ def runs_in_flight() -> Iterator[Finding]:
             text = f"{what}, of no run of params.yaml as it is now, {days:.0f} days old"
             yield note(text, f"rm -r {folder}, if you do not go back to its settings", mend)
     if not folders:
-        yield fine("no training has been begun and not finished")
+        yield fine("no training was begun that is not finished and evaluated")
 
 
 def _keys() -> dict[str, str]:

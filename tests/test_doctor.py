@@ -359,10 +359,11 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_stay(bare: Pa
     assert stays.exists() and (bare / "results" / "three" / "weights").exists()
 
 
-def test_old_work_in_flight_of_no_run_is_removed(
-    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("place", ["runs", "finished"])
+def test_old_work_of_no_run_is_removed(
+    place: str, toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old, new = (toy / ".regatta" / "runs" / name for name in ("0ld", "new"))
+    old, new = (toy / ".regatta" / place / name for name in ("0ld", "new"))
     for folder, days in ((old, 40), (new, 2)):
         folder.mkdir(parents=True)
         (folder / "journal.jsonl").write_text("{}\n")
