@@ -110,7 +110,7 @@ def _value(text: str, override: str) -> Any:
 
 def _check(params: dict[str, Any], root: Path) -> None:
     """Read *params* as the course that they would make, before anything is written to a workspace."""
-    trial = home() / "workspaces" / f".params-{os.getpid()}.yaml"
+    trial = home() / "workspaces" / f".{PARAMS}.partial-{os.getpid()}"
     trial.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write_yaml(trial, params)
