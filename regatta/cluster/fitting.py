@@ -19,6 +19,7 @@ from regatta.cluster.fault import fault_in, hand_over, make_room_for_fault
 from regatta.cluster.lines import lines_shown, speak_into
 from regatta.cluster.resources import Resources, device_of, resources_of
 from regatta.cluster.watchdog import watched
+from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.checkpoint import newest_name
 from regatta.engine.job import Job
 from regatta.engine.world import World
@@ -125,6 +126,7 @@ def _on_worker(config: dict[str, Any]) -> None:
         size = context.get_world_size()
         print(f"training with {size} worker{'s'[: size > 1]}", flush=True)
     torch.set_num_threads(task.resources.threads_per_worker)
+    keep_freed_memory()
     device = device_of(task.resources, context.get_local_rank())
     with watched(job.recipe.hang_timeout_s, f"run {job.run}, worker {rank}") as beat:
         world = World(rank, context.get_world_size(), device, beat)
