@@ -22,7 +22,7 @@ def train_step(
 ) -> tuple[Tensor, int]:
     """One optimiser step; this worker's loss f32[] and the step's samples over all workers."""
     recipe, world = parts.recipe, parts.world
-    torch.manual_seed(mixed(recipe.seed, "step", parts.state.step, world.rank))  # dropout
+    _seed_dropout(world.device, mixed(recipe.seed, "step", parts.state.step, world.rank))
     set_rate(parts.optimiser, rate(recipe, parts.state.step, parts.steps_per_epoch))
     parts.optimiser.zero_grad(set_to_none=True)
     whole = torch.zeros((), device=world.device)
@@ -39,6 +39,15 @@ def train_step(
             break
     _update(parts)
     return whole, share.total
+
+
+def _seed_dropout(device: torch.device, seed: int) -> None:
+    """As `torch.manual_seed` would, which takes 0.3 ms: it notes the stack for each kind of device that is
+    not there."""
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
 
 
 def _loss(parts: Parts, share: Share, batch: Batch) -> Tensor:
