@@ -1,8 +1,10 @@
 """What a series of trials came to: a table of every trial, and a page of sums."""
 
 import csv
+import math
 import statistics
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,9 +53,33 @@ def write_table(path: Path, rows: Iterable[dict[str, object]]) -> None:
         table.writerows(rows)
 
 
+def summary(rows: Sequence[dict[str, object]]) -> str:
+    """The sums in one line, which the README repeats to the letter."""
+    counted = ", ".join(f"{column} {_sum(rows, column)}" for column in COUNTED)
+    return (
+        f"{len(rows)} trials, {_sum(rows, 'killed')} kills: {counted}; {_median(rows, 'recover_s'):.1f} s to "
+        f"recover, {_median(rows, 'steps_repeated'):.0f} steps repeated (medians)"
+    )
+
+
+def read_table(path: Path) -> list[dict[str, object]]:
+    """What `write_table` wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: _number(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> object:
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return float(text)
+    return text or None
+
+
 def page(rows: Sequence[dict[str, object]], kinds: Sequence[Kind], head: str) -> str:
     """The sums, in markdown."""
-    lines = [head, "", f"| {' | '.join(TITLES)} | s to recover | steps repeated |", "|---" + "|--:" * 9 + "|"]
+    lines = [head, "", f"{summary(rows)}.", ""]
+    lines += [f"| {' | '.join(TITLES)} | s to recover | steps repeated |", "|---" + "|--:" * 9 + "|"]
     for kind in kinds:
         of_kind = [row for row in rows if row["kind"] == kind.name]
         if of_kind:
@@ -75,8 +101,17 @@ def _sum(rows: Sequence[dict[str, object]], column: str) -> int:
 
 def _spread(rows: Sequence[dict[str, object]], column: str) -> str:
     """Median and largest."""
-    values = [value for row in rows if isinstance(value := row[column], int | float)]
+    values = _values(rows, column)
     return f"{statistics.median(values):.3g} ({max(values):.3g})" if values else "–"
+
+
+def _median(rows: Sequence[dict[str, object]], column: str) -> float:
+    values = _values(rows, column)
+    return statistics.median(values) if values else math.nan
+
+
+def _values(rows: Sequence[dict[str, object]], column: str) -> list[int | float]:
+    return [value for row in rows if isinstance(value := row[column], int | float)]
 
 
 def _explained(rows: Sequence[dict[str, object]], kinds: Sequence[Kind]) -> str:
