@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +185,21 @@ def test_preprocess_writes_schema_report_and_manifest(raw: Path, tmp_path: Path)
     }
 
 
+def test_every_picture_is_opened_once(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # here, where it can be seen
+    opened: list[str] = []
+    listening = True
+
+    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+        if listening and event == "open" and str(arguments[0]).endswith(".png"):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(listen)
+    preprocess(make_card(4, 4), raw, tmp_path / "packed/d")
+    listening = False
+    assert sorted(opened) == sorted(map(str, raw.rglob("*.png")))
+
+
 def test_duplicates_across_splits_are_found_by_their_pixels(raw: Path, tmp_path: Path) -> None:
     Image.open(raw / "test/a/0.png").save(raw / "test/a/0.bmp")
     (raw / "test/a/0.png").unlink()
@@ -220,12 +236,17 @@ def test_manifest_notices_damage(raw: Path, tmp_path: Path, file: str) -> None:
 
 
 def test_growing_array_is_what_numpy_writes(tmp_path: Path) -> None:
+    """Whatever the order they are written in, and however many of them are kept."""
     rows = RNG.integers(0, 256, (100_003, 2), np.uint8)
     array = GrowingArray(tmp_path / "a.npy", (2,), np.uint8)
-    for begin in range(0, len(rows), 1000):
-        array.append(rows[begin : begin + 1000])
+    begins = range(0, len(rows), 1000)
+    for begin in reversed(begins):
+        array.write(begin, rows[begin : begin + 1000])
+    for begin in begins:
+        array.keep(begin, len(rows[begin : begin + 1000]) - begin // 50_000)
     array.close()
-    np.save(tmp_path / "b.npy", rows, allow_pickle=False)
+    kept = [rows[begin : begin + 1000 - begin // 50_000] for begin in begins[:-1]] + [rows[-3:-2]]
+    np.save(tmp_path / "b.npy", np.concatenate(kept), allow_pickle=False)
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 

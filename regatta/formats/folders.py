@@ -1,13 +1,15 @@
 """Listing the image files below a folder, the same on every machine."""
 
-from pathlib import Path
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from regatta.errors import RegattaError
 from regatta.formats.pictures import SUFFIXES
 
 
-def list_images(raw: Path, place: str) -> tuple[list[Path], list[str]]:
-    """Image files below *raw*/*place* by their names, in order; and the names of all other files.
+def list_images(raw: Path, place: str) -> tuple[list[str], list[str]]:
+    """Image files below *raw*/*place* by their names, and all other files: as paths from *raw*, in order.
 
     Hidden files and folders are left out.
 
@@ -17,13 +19,34 @@ def list_images(raw: Path, place: str) -> tuple[list[Path], list[str]]:
     folder = raw / place
     if not folder.is_dir():
         raise RegattaError(f"{folder}: no such folder; the card's splits name it")
-    files = [path for path in folder.rglob("*") if path.is_file() and not is_hidden(path, folder)]
-    files.sort(key=lambda path: path.relative_to(folder).parts)
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    ignored = [path.relative_to(raw).as_posix() for path in files if path.suffix.lower() not in SUFFIXES]
+    inside = f"{PurePosixPath(place)}/" if depth(place) else ""
+    images: list[str] = []
+    ignored: list[str] = []
+    for name in sorted(_files(folder, inside), key=_parts):
+        (images if _suffix(name) in SUFFIXES else ignored).append(name)
     return images, ignored
 
 
-def is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a part of the path below *folder* begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+def depth(place: str) -> int:
+    """How many folders *place* names: so many parts of a listed name lead to it."""
+    return len(PurePosixPath(place).parts)
+
+
+def _files(folder: Path | str, inside: str) -> Iterator[str]:
+    """Every file below *folder*, which is called *inside*. Plain strings: data sets have a million files."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{inside}{entry.name}/")
+            elif entry.is_file():
+                yield f"{inside}{entry.name}"
+
+
+def _parts(name: str) -> list[str]:
+    return name.split("/")
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (a Path costs ten times as much)

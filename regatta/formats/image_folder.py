@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from regatta.errors import RegattaError, nearest
-from regatta.formats.folders import list_images
+from regatta.formats.folders import depth, list_images
 from regatta.formats.pictures import read_image
 from regatta.formats.source import Pixels, Source
 from regatta.settings.card import Card
@@ -20,17 +20,19 @@ def open_image_folder(raw: Path, card: Card, split: SplitName, place: SplitSourc
             training none of a class that it does.
     """
     assert place.folder
-    folder = raw / place.folder
-    paths, ignored = list_images(raw, place.folder)
-    inside = [path for path in paths if path.parent != folder]
-    loose = [path.relative_to(raw).as_posix() for path in paths if path.parent == folder]
-    classes = [path.relative_to(folder).parts[0] for path in inside]
-    _check_classes(folder, card, set(classes), split)
-    names = tuple(path.relative_to(raw).as_posix() for path in inside)
-    labels = np.array([card.classes.index(name) for name in classes], np.int64)
-    return Source(
-        names, labels, lambda at: Pixels(read_image(inside[at], card.image.channels)), (*ignored, *loose)
-    )
+    images, ignored = list_images(raw, place.folder)
+    above = depth(place.folder)
+    names = tuple(name for name in images if name.count("/") > above)
+    loose = [name for name in images if name.count("/") == above]
+    classes = [name.split("/", above + 1)[above] for name in names]
+    _check_classes(raw / place.folder, card, set(classes), split)
+    label_by_class = {name: label for label, name in enumerate(card.classes)}
+    labels = np.array([label_by_class[name] for name in classes], np.int64)
+
+    def read(at: int) -> Pixels:
+        return Pixels(read_image(raw / names[at], card.image.channels))
+
+    return Source(names, labels, read, (*ignored, *loose))
 
 
 def _check_classes(folder: Path, card: Card, found: set[str], split: SplitName) -> None:

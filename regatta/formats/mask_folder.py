@@ -1,12 +1,13 @@
 """`mask-folder`: a folder of images and a folder of masks with the same names but for the suffix."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regatta.errors import RegattaError, UnreadableError
-from regatta.formats.folders import list_images
+from regatta.formats.folders import depth, list_images
 from regatta.formats.pictures import read_image, read_mask
 from regatta.formats.source import Pixels, Source
 from regatta.settings.card import Card
@@ -25,29 +26,30 @@ def open_folders(raw: Path, card: Card, images: str, masks: str) -> Source:
     Raises:
         RegattaError: a folder is missing, or two files of one folder differ only in their suffix.
     """
-    image_paths, ignored = list_images(raw, images)
-    mask_paths, _ = list_images(raw, masks)
-    mask_by_stem = _by_stem(mask_paths, raw / masks)
-    image_by_stem = _by_stem(image_paths, raw / images)
-    pairs = [(path, mask_by_stem.get(stem)) for stem, path in image_by_stem.items()]
-    lonely = [str(path.relative_to(raw)) for stem, path in mask_by_stem.items() if stem not in image_by_stem]
+    image_names, ignored = list_images(raw, images)
+    mask_names, _ = list_images(raw, masks)
+    mask_by_stem = _by_stem(mask_names, raw, masks)
+    image_by_stem = _by_stem(image_names, raw, images)
+    pairs = [(name, mask_by_stem.get(stem)) for stem, name in image_by_stem.items()]
+    lonely = [name for stem, name in mask_by_stem.items() if stem not in image_by_stem]
 
     def read(at: int) -> Pixels:
-        return _read_pair(*pairs[at], card)
+        image, mask = pairs[at]
+        return _read_pair(raw / image, raw / mask if mask else None, card)
 
-    names = tuple(path.relative_to(raw).as_posix() for path in image_by_stem.values())
-    return Source(names, None, read, (*ignored, *lonely))
+    return Source(tuple(image_by_stem.values()), None, read, (*ignored, *lonely))
 
 
-def _by_stem(paths: list[Path], folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+def _by_stem(names: list[str], raw: Path, place: str) -> dict[str, str]:
+    """Each name by what is left of it without *place* and its suffix."""
+    found: dict[str, str] = {}
+    above = depth(place)
+    for name in names:
+        stem = name.rpartition(".")[0].split("/", above)[above]
         if stem in found:
-            raise RegattaError(
-                f"{path}: differs from {found[stem].name} only in its suffix; keep one of them"
-            )
-        found[stem] = path
+            former = PurePosixPath(found[stem]).name
+            raise RegattaError(f"{raw / name}: differs from {former} only in its suffix; keep one of them")
+        found[stem] = name
     return found
 
 
@@ -65,9 +67,10 @@ def _read_pair(image_path: Path, mask_path: Path | None, card: Card) -> Pixels:
     return Pixels(image, _checked(mask, card))
 
 
-def _checked(mask: NDArray[np.int64], card: Card) -> NDArray[np.uint8]:
+def _checked(mask: NDArray[Any], card: Card) -> NDArray[np.uint8]:
     """The mask as u8[h w], every value a class or the ignore label."""
-    wrong = mask[(mask < 0) | (mask >= len(card.classes)) & (mask != (card.ignore_label or -1))]
-    if wrong.size:
-        raise UnreadableError(f"its mask holds label {wrong.min()}; the card allows {card.label_range}")
-    return mask.astype(np.uint8)
+    is_wrong = (mask < 0) | (mask >= len(card.classes)) & (mask != (card.ignore_label or -1))
+    if is_wrong.any():
+        found = mask[is_wrong].min()
+        raise UnreadableError(f"its mask holds label {found}; the card allows {card.label_range}")
+    return mask.astype(np.uint8, copy=False)

@@ -16,8 +16,8 @@ def own_files(card: Card) -> list[Path]:
         RegattaError: the folder, or one that a split names, is not there.
     """
     root = own_folder(card)
-    found = {path.relative_to(root) for place in _places(card) for path in list_images(root, place)[0]}
-    return sorted(found)
+    found = {name for place in _places(card) for name in list_images(root, place)[0]}
+    return sorted(map(Path, found))
 
 
 def own_folder(card: Card) -> Path:

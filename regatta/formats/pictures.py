@@ -1,19 +1,29 @@
 """One image file as u8[h w C], whatever way its pixels are written.
 
-Read with Pillow: torchvision 0.29's decoders know neither TIFF nor BMP and hand 16 bits on as they are.
-And Pillow scales over threads: 367 JPEGs of 480x360 took 1.15 s on one, 0.51 s on two of two cores,
-and 0.54 s in a pool of two processes.
+Read with Pillow: torchvision 0.29's decoders know neither TIFF nor BMP, hand 16 bits on as they are, and
+begin with three seconds of imports, which a tenth of a million small pictures would have to win back.
 """
 
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from regatta.errors import UnreadableError
 
-KINDS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
+READERS = (JpegImageFile, PngImageFile, BmpImageFile, TiffImageFile, WebPImageFile, PpmImageFile)
+"""Imported here: when Pillow has to look for them, it imports all that it has, in each process that reads."""
+KINDS = tuple(str(reader.format) for reader in READERS)
 """What is read, by content. Not GIF: which of its pictures would be the sample?"""
 PHOTO_AND_PREVIEWS = {"MPO"}
 """JPEGs as telephones write them: the first picture is the photograph."""
@@ -24,6 +34,8 @@ SUFFIXES = frozenset(READ_SUFFIXES | UNREAD_SUFFIXES)
 PIXELS_MAX = 89_478_485
 """What Pillow takes for a decompression bomb (a quarter of a GiB in RGB); it only warns up to twice that."""
 DEEP_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+SMALL_FILE_BYTES = 2**20
+"""Read at once: Pillow asks for a few bytes at a time, a third of its time where a picture is tiny."""
 
 
 def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
@@ -34,12 +46,13 @@ def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: the file is not a whole image of a kind that is read.
     """
-    converted = _eight_bits(_load(path)).convert("L" if channels == 1 else "RGB")
+    picture, mode = _eight_bits(_load(path)), "L" if channels == 1 else "RGB"
+    converted = picture if picture.mode == mode else picture.convert(mode)
     return np.asarray(converted, np.uint8).reshape(converted.height, converted.width, channels)
 
 
-def read_mask(path: Path) -> NDArray[np.int64]:
-    """Labels i64[h w] of a mask: a palette's indices, or grey values as they are (8 or 16 bits).
+def read_mask(path: Path) -> NDArray[Any]:
+    """Labels [h w] of a mask as the file's integers: a palette's indices, or grey values (8 or 16 bits).
 
     Raises:
         UnreadableError: the file is not a whole image, or has colours instead of labels.
@@ -47,15 +60,14 @@ def read_mask(path: Path) -> NDArray[np.int64]:
     mask = _load(path)
     if mask.mode not in {"1", "L", "P", "I"} | DEEP_GREY:
         raise UnreadableError(f"has {mask.mode} pixels; a mask needs one channel (or a palette) of labels")
-    return np.asarray(mask).astype(np.int64)
+    return np.asarray(mask, np.uint8 if mask.mode == "1" else None)
 
 
 def _load(path: Path) -> Image.Image:
     """The decoded picture, upright; every way in which a decoder can refuse bytes becomes one reason."""
-    if path.stat().st_size == 0:
-        raise UnreadableError("is empty (0 bytes)")
+    source = _source(path)
     try:
-        with Image.open(path, formats=KINDS) as picture:
+        with Image.open(source, formats=KINDS) as picture:
             _check_header(picture)
             picture.load()
             # In place: a copy more of a large picture is a quarter of a gigabyte more.
@@ -69,6 +81,15 @@ def _load(path: Path) -> Image.Image:
     except Exception as fault:  # on broken bytes decoders raise what they like
         raise UnreadableError(f"truncated or corrupt: {fault}") from None
     return picture
+
+
+def _source(path: Path) -> Path | io.BytesIO:
+    """What Pillow is to read from."""
+    with path.open("rb", buffering=0) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes == 0:
+            raise UnreadableError("is empty (0 bytes)")
+        return io.BytesIO(file.readall()) if size_bytes <= SMALL_FILE_BYTES else path
 
 
 def _check_header(picture: Image.Image) -> None:

@@ -26,7 +26,7 @@ class Source:
     labels: NDArray[np.int64] | None
     """i64[N] class indices; None for segmentation."""
     read: Callable[[int], Pixels]
-    """Sample at a position. Called from several threads. Raises UnreadableError with the reason."""
+    """Sample at a position. Called in several processes. Raises UnreadableError with the reason."""
     ignored: tuple[str, ...] = ()
     """Files that lie among the samples and are none by their names."""
 

@@ -32,5 +32,5 @@ class Samples(Protocol):
         ...
 
     def read(self, at: int, /) -> Sample:
-        """Called from several threads. Raises UnreadableError with the reason."""
+        """Called in several processes. Raises UnreadableError with the reason."""
         ...

@@ -2,13 +2,16 @@
 
 import hashlib
 import math
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Sizes = Counter[tuple[int, int]]
 """How many images have (width_px, height_px) in the source."""
@@ -45,20 +48,43 @@ class Statistics:
 
 def channel_sums(images_NHWC: NDArray[np.uint8]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Sums and sums of squares per channel."""
-    flat = images_NHWC.reshape(-1, images_NHWC.shape[-1]).astype(np.uint32)
-    sums, squares = flat.sum(axis=0, dtype=np.uint64), np.square(flat).sum(axis=0, dtype=np.uint64)
-    return tuple(sums.tolist()), tuple(squares.tolist())
+    values = np.arange(256)
+    counts_CV = _histogram(images_NHWC)
+    return tuple((counts_CV @ values).tolist()), tuple((counts_CV @ values**2).tolist())
 
 
-def class_counts(targets: NDArray[np.uint8] | NDArray[np.int64], classes: int) -> tuple[int, ...]:
-    """How often each class occurs in labels or masks; other values (the ignore label) are not counted."""
-    counts = np.bincount(targets.ravel(), minlength=classes)
+def class_counts(targets: NDArray[Any], classes: int) -> tuple[int, ...]:
+    """How often each class occurs in labels i64[N] or masks u8[N H W].
+
+    Other values (the ignore label) are not counted.
+    """
+    if targets.ndim == 1:
+        counts = np.bincount(targets, minlength=classes)
+    else:
+        counts = _histogram(targets[..., None])[0]
     return tuple(counts[:classes].tolist())
 
 
-def pixel_digest(image: NDArray[np.uint8]) -> bytes:
-    """Of an image's size and pixels: equal for exact duplicates, however their files are written."""
-    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).digest()[:16]
+def _histogram(values_NHWC: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """i64[C 256]: how often each value occurs. Pillow counts ten times as fast as numpy does."""
+    *_, width, channels = values_NHWC.shape
+    if not values_NHWC.size:
+        return np.zeros((channels, 256), np.int64)
+    rows = values_NHWC.reshape(-1, width, channels)
+    image = Image.fromarray(rows[..., 0] if channels == 1 else rows)
+    return np.array(image.histogram(), np.int64).reshape(channels, 256)
+
+
+def pixel_digest(image: NDArray[np.uint8], fitted: NDArray[np.uint8]) -> bytes:
+    """Of an image's size and pixels: equal for exact duplicates, however their files are written.
+
+    What it became is digested by SHA-256; its own pixels, where they are others, by a checksum that
+    takes a quarter of the time: to be met by chance, a false duplicate would have to pass both.
+    """
+    checksum = 0 if image.shape == fitted.shape else zlib.crc32(np.ascontiguousarray(image).data)
+    digest = hashlib.sha256(repr((image.shape, checksum)).encode())
+    digest.update(np.ascontiguousarray(fitted).data)
+    return digest.digest()[:16]
 
 
 def merged(parts: Sequence[Statistics]) -> Statistics:
@@ -70,7 +96,7 @@ def merged(parts: Sequence[Statistics]) -> Statistics:
         class_counts=_added([part.class_counts for part in parts]),
         names=tuple(chain.from_iterable(part.names for part in parts)),
         digests=tuple(chain.from_iterable(part.digests for part in parts)),
-        sizes=sum((part.sizes for part in parts), Counter()),
+        sizes=Counter(chain.from_iterable(part.sizes.elements() for part in parts)),
         unreadable=tuple(chain.from_iterable(part.unreadable for part in parts)),
     )
 
