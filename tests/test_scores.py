@@ -1,16 +1,20 @@
 """Scores against independent references: torchmetrics and scikit-learn; and merging without loss."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import sklearn.metrics
 import torch
 import torchmetrics.functional.classification as reference
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from regatta.problems.batch import Batch
 from regatta.problems.classification import CLASSIFICATION
 from regatta.problems.confusion import confusion
 from regatta.problems.counts import Counts, from_flat
+from regatta.problems.likeliest import likeliest
 from regatta.problems.problem import Targets
 from regatta.problems.segmentation import SEGMENTATION
 
@@ -103,6 +107,42 @@ def test_segmentation_per_class_equals_torchmetrics() -> None:
     iou = reference.multiclass_jaccard_index(found, truth, CLASSES, average="none", ignore_index=IGNORE)
     assert [row.scores["iou"] for row in rows] == pytest.approx(iou.tolist(), abs=1e-6)
     assert sum(row.support for row in rows) == int((truth != IGNORE).sum())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_likeliest_class_is_argmax_also_among_equals(layout: torch.memory_format) -> None:
+    logits = torch.randint(-3, 3, (2, 255, 6, 5), generator=torch.Generator().manual_seed(1)).float()
+    logits[0, :, 0, 0] = -torch.inf
+    assert torch.equal(likeliest(logits.to(memory_format=layout)).long(), logits.argmax(1))
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = Counter[str]()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.count[operation.overloadpacket.__name__] += 1
+        return operation(*args, **kwargs or {})
+
+
+def test_a_batch_is_one_bincount_and_no_argmax() -> None:
+    logits, batch = mapped(12)
+    with Calls() as calls:
+        SEGMENTATION.count(logits, batch, TARGETS)
+    assert calls.count["bincount"] == 1 and calls.count["argmax"] == 0
+    assert calls.count["_log_softmax"] == 1 and calls.count["copy_"] == 0
+
+
+def test_counts_do_not_depend_on_how_logits_lie() -> None:
+    logits, batch = mapped(12)
+    counts = [
+        SEGMENTATION.count(logits.to(memory_format=layout), batch, TARGETS).flat()
+        for layout in (torch.contiguous_format, torch.channels_last)
+    ]
+    assert torch.equal(*counts)
 
 
 @pytest.mark.parametrize("problem", [CLASSIFICATION, SEGMENTATION], ids=lambda problem: problem.name)

@@ -47,12 +47,13 @@ def from_flat(flat: Tensor, classes: int) -> Counts:
 
 
 def confusion_of(actual: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """i64[K K] from two index tensors of one shape; positions whose actual is >= classes are left out."""
-    actual = actual.flatten().to(torch.int32)
-    pairs = actual * classes + predicted.flatten().to(torch.int32)
-    # One bincount over K*K + 1 bins: the last takes what is not scored, without a host round trip.
-    pairs = torch.where(actual < classes, pairs, classes * classes)
-    return torch.bincount(pairs, minlength=classes * classes + 1)[:-1].view(classes, classes)
+    """i64[K K] from two index tensors of one shape; positions whose actual is >= classes are left out.
+
+    One bincount: those left out fall into rows behind the matrix.
+    """
+    actual, predicted = (indices.flatten().to(torch.int32) for indices in (actual, predicted))
+    pairs = torch.add(predicted, actual, alpha=classes)
+    return torch.bincount(pairs, minlength=classes**2)[: classes**2].view(classes, classes)
 
 
 def fixed_point(losses_B: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch.nn import functional
 from regatta.problems.batch import Batch
 from regatta.problems.confusion import class_scores, confusion, mean_loss, ratio
 from regatta.problems.counts import Counts, confusion_of, fixed_point
+from regatta.problems.likeliest import in_planes, likeliest
 from regatta.problems.problem import ClassScores, Problem, Targets
 from regatta.settings.recipe import Recipe
 
@@ -66,12 +67,13 @@ def _mean_scored(losses_BHW: Tensor, truth_BHW: Tensor, targets: Targets) -> Ten
 
 def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     """Counts of the scored pixels of the valid samples; the loss is the plain cross-entropy."""
+    logits_BKHW = in_planes(logits_BKHW.float())  # as both the loss and the search for the likeliest want it
     truth_BHW = batch.targets.long().masked_fill(~batch.valid[:, None, None], targets.ignore_label)
     losses_BHW = functional.cross_entropy(
-        logits_BKHW.float(), truth_BHW, ignore_index=targets.ignore_label, reduction="none"
+        logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
     )
     return Counts(
-        confusion=confusion_of(truth_BHW, logits_BKHW.argmax(1), targets.classes),
+        confusion=confusion_of(truth_BHW, likeliest(logits_BKHW), targets.classes),
         top5=torch.zeros((), dtype=torch.int64, device=logits_BKHW.device),
         loss=fixed_point(_mean_scored(losses_BHW, truth_BHW, targets)),
         samples=batch.valid.sum(),
@@ -80,7 +82,7 @@ def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
 
 def sample_scores(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Tensor:
     """f32[B]: each picture's mean IoU over the classes that are in it or were predicted."""
-    found_BHW, truth_BHW, many = logits_BKHW.argmax(1), batch.targets.long(), targets.classes
+    found_BHW, truth_BHW, many = likeliest(logits_BKHW), batch.targets, targets.classes
     return torch.stack(
         [_mean_iou(confusion_of(t, f, many)) for t, f in zip(truth_BHW, found_BHW, strict=True)]
     )
