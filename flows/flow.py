@@ -10,6 +10,7 @@ from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.context import TagsContext
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.states import Completed, Failed
@@ -72,7 +73,9 @@ def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str,
 
     @flow(name="reproduce", validate_parameters=False)
     def reproduce(order: Mapping[str, Any]) -> State[Any]:
-        return run_plan(plan, pace, listen)
+        # The tag is the flow run's: for each tag of a task Prefect asks its server for leave to start it.
+        with TagsContext(current_tags=set()):
+            return run_plan(plan, pace, listen)
 
     end_flows_of_the_dead()
     with tags(process_tag(os.getpid())):

@@ -71,11 +71,12 @@ def walk(root: Path, stages: Sequence[Stage], pace: Pace, listen: Listen) -> dic
 def _go_through(state: Walk, progress: UUID) -> None:
     stage_task, stage_count = _stage_task(state), len(state.waiting)
     ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    _submit_ready(state, stage_task, ended)
     while len(state.endings) < stage_count:
-        _submit_ready(state, stage_task, ended)
         _note(state, ended.get())
         while not ended.empty():
             _note(state, ended.get())
+        _submit_ready(state, stage_task, ended)
         # A server that is away for a moment is no reason to end the stages; the next one tells it all.
         with contextlib.suppress(httpx.TransportError):
             update_progress_artifact(progress, progress=100 * len(state.endings) / stage_count)
@@ -107,12 +108,16 @@ def _tell(ended: "queue.SimpleQueue[str]", name: str) -> Callable[[PrefectFuture
 def _changed(state: Walk, ready: Sequence[Stage]) -> set[str]:
     """Those of *ready* that DVC must be called for.
 
-    What was changed at first may fit again once its upstream was restored, and what was not may have
-    changed with its upstream; where nothing ran upstream, the first look still holds.
+    What was changed at first is DVC's to run, to restore, or to leave when it fits again. What was not may
+    have changed with its upstream, which costs a look; where nothing ran upstream, the first one holds.
     """
-    doubtful = {stage.name for stage in ready if any(state.endings.get(n) == "done" for n in stage.upstream)}
-    sure = {stage.name for stage in ready if stage.changed} - doubtful
-    return sure | changed_now(state.root, doubtful) if doubtful else sure
+    changed = {stage.name for stage in ready if stage.changed}
+    doubtful = {
+        stage.name
+        for stage in ready
+        if not stage.changed and any(state.endings.get(name) == "done" for name in stage.upstream)
+    }
+    return changed | changed_now(state.root, doubtful) if doubtful else changed
 
 
 def _note(state: Walk, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from models.family import InputSpec
+from regatta.engine.uncompiled import leave_compiler_out
 from regatta.errors import one_line_errors
 from regatta.settings.card import read_card
 from regatta.settings.course import read_course
@@ -17,6 +18,7 @@ from tasks.resolving import Resolved, build, resolve
 def main(argv: Sequence[str] | None = None) -> None:
     """Check params.yaml and every card it names; write `checked/course.json`."""
     with one_line_errors():
+        leave_compiler_out()
         course = read_course()
         for name in course.datasets:
             read_card(name)

@@ -18,6 +18,7 @@ from regatta.engine.evaluating import Examiner, evaluate
 from regatta.engine.feed import Feed, feed_of
 from regatta.engine.job import targets_of
 from regatta.engine.precision import normaliser
+from regatta.engine.uncompiled import leave_compiler_out
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
 from regatta.manifest import verify
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
+        leave_compiler_out()
         weights = Path("trained") / read_course().run(name).name
         print(f"{weights}: {verify(weights)}", flush=True)
         entry = enter(read_trained(weights))

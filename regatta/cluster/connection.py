@@ -9,6 +9,7 @@ from typing import Any
 
 from regatta.cluster.resources import Resources
 from regatta.errors import RegattaError
+from regatta.garbage import collect_rarely
 from regatta.settings.home import local_ray_environment
 from regatta.settings.recipe import Recipe
 
@@ -20,6 +21,8 @@ RAY_TRAIN = {  # To be in the environment before Ray is imported.
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
     # A lost worker is noticed sooner than after Ray's 2 s.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # An actor that looks for announced losses of nodes. Here a loss is survived when it comes.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 
 
@@ -45,7 +48,7 @@ def connected_ray(recipe: Recipe, resources: Resources | None) -> Generator[Any,
             include_dashboard=False if address == "local" else None,
             logging_level=logging.ERROR,
             log_to_driver=False,
-            runtime_env={"env_vars": _environment(recipe)},
+            runtime_env={"env_vars": _environment(recipe), "worker_process_setup_hook": collect_rarely},
         )
     except ConnectionError:
         raise RegattaError(

@@ -9,8 +9,9 @@ The function resumes from its own checkpoints, so that a failed worker group is 
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -22,8 +23,10 @@ from regatta.cluster.watchdog import watched
 from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.checkpoint import newest_name
 from regatta.engine.job import Job
+from regatta.engine.uncompiled import leave_compiler_out
 from regatta.engine.world import World
 from regatta.errors import RegattaError, line_of
+from regatta.garbage import collect_as_usual
 
 Say = Callable[[str], None]
 Work = Callable[[Job, World, Say], None]
@@ -42,39 +45,42 @@ def fit(work: Work, job: Job) -> None:
     os.environ.update(RAY_TRAIN)  # Ray reads it when it is imported.
     make_room_for_fault(job.folder)
     here = torch.cuda.device_count()
-    resources = resources_of(job.recipe, job.run, _gpus(job, here))
-    if resources.workers == 1 and resources.gpus_per_worker <= here:
-        _fit_here(work, job, resources)
-    else:
-        with connected_ray(job.recipe, resources), lines_shown(job.folder / "workers"):
-            _fit_on_ray(work, job, resources)
+    with ExitStack() as connection:
+        resources = resources_of(job.recipe, job.run, _gpus(job, here, connection))
+        if resources.workers == 1 and resources.gpus_per_worker <= here:
+            connection.close()  # Who trains alone must not go down with a Ray that was only asked.
+            _fit_here(work, job, resources)
+        else:
+            with connected_ray(job.recipe, resources), lines_shown(job.folder / "workers"):
+                _fit_on_ray(work, job, resources)
     if fault := fault_in(job.folder):
         raise RegattaError(fault)
 
 
-def _gpus(job: Job, here: int) -> int:
+def _gpus(job: Job, here: int, connection: ExitStack) -> int:
     """GPUs that can be had: this machine's, else those of the Ray that we are told to use."""
-    if here or job.recipe.gpus_per_worker == 0 or "RAY_ADDRESS" not in os.environ:
+    if here or job.recipe.gpus_per_worker == 0 or os.environ.get("RAY_ADDRESS", "local") == "local":
         return here
-    with connected_ray(job.recipe, None) as ray:
-        return int(ray.cluster_resources().get("GPU", 0))
+    ray = connection.enter_context(connected_ray(job.recipe, None))
+    return int(ray.cluster_resources().get("GPU", 0))
 
 
 def _fit_here(work: Work, job: Job, resources: Resources) -> None:
     from regatta.cluster.trainer import trainer
 
-    trainer(_on_worker, _Task(work, job, resources, remote=False).as_config(), job, resources, 0).fit()
+    trainer(partial(_on_worker, _Task(work, job, resources, remote=False)), job, resources, 0).fit()
 
 
 def _fit_on_ray(work: Work, job: Job, resources: Resources) -> None:
     """Until it is done: with new trainers for as long as each of them gets further than the one before."""
     from regatta.cluster.trainer import TrainingFailedError, trainer
 
-    config = _Task(work, job, resources, remote=True).as_config()
+    # Bound to its task, and not given a config: Ray Train's controller reads configs, and would import torch.
+    on_worker = partial(_on_worker, _Task(work, job, resources, remote=True))
     while True:
         before = newest_name(job.folder / "checkpoints")
         try:
-            trainer(_on_worker, config, job, resources, RESTARTS).fit()
+            trainer(on_worker, job, resources, RESTARTS).fit()
             return
         except TrainingFailedError as failure:
             if fault_in(job.folder):
@@ -101,23 +107,12 @@ class _Task:
     remote: bool
     """Whether the worker's stdout is not the driver's."""
 
-    def as_config(self) -> dict[str, Any]:
-        """The same as the plain dict that Ray Train sends."""
-        plain = {"job": self.job.model_dump_json(), "resources": asdict(self.resources)}
-        return {"work": self.work, "remote": self.remote} | plain
 
-    @staticmethod
-    def of(config: dict[str, Any]) -> "_Task":
-        """The inverse of `as_config`."""
-        job, resources = Job.model_validate_json(config["job"]), Resources(**config["resources"])
-        return _Task(config["work"], job, resources, config["remote"])
-
-
-def _on_worker(config: dict[str, Any]) -> None:
+def _on_worker(task: _Task) -> None:
     import ray.train
 
-    context, task = ray.train.get_context(), _Task.of(config)
-    job, rank = task.job, context.get_world_rank()
+    context, job = ray.train.get_context(), task.job
+    rank = context.get_world_rank()
     if task.remote:
         speak_into(job.folder / "workers", rank)
     if fault_in(job.folder):
@@ -127,7 +122,11 @@ def _on_worker(config: dict[str, Any]) -> None:
         print(f"training with {size} worker{'s'[: size > 1]}", flush=True)
     torch.set_num_threads(task.resources.threads_per_worker)
     keep_freed_memory()
+    leave_compiler_out()
+    collect_as_usual()
     device = device_of(task.resources, context.get_local_rank())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     with watched(job.recipe.hang_timeout_s, f"run {job.run}, worker {rank}") as beat:
         world = World(rank, context.get_world_size(), device, beat)
         _do(task, world)

@@ -2,6 +2,8 @@
 
 torch's own meeting place (TCPStore) listens on every interface of the machine and asks nobody who they
 are, so it is left to clusters, whose network is their own.
+
+torch is imported where workers meet, for Ray Train's controller reads this file too and does without.
 """
 
 import os
@@ -13,9 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import ray
-from ray.train.backend import Backend
-from ray.train.torch import TorchConfig
-from torch import distributed
+from ray.train.backend import Backend, BackendConfig
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
@@ -26,13 +26,15 @@ def is_this_machine(address: str) -> bool:
 
 
 @dataclass
-class MeetOverFile(TorchConfig):
+class MeetOverFile(BackendConfig):
     """Torch's process group for workers that see the same folder."""
 
-    folder: str = ""
+    backend: str
+    folder: str
+    timeout_s: int = 1800
 
     @property
-    def backend_cls(self) -> type[Backend]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backend_cls(self) -> type[Backend]:
         return _OverFile
 
 
@@ -49,5 +51,7 @@ class _OverFile(Backend):
 
 
 def _join(rank: int, backend: str, meeting: str, size: int, timeout_s: int) -> None:
+    from torch import distributed
+
     os.environ |= {"GLOO_SOCKET_IFNAME": LOOPBACK, "NCCL_SOCKET_IFNAME": LOOPBACK}
     distributed.init_process_group(backend, meeting, timedelta(seconds=timeout_s), size, rank)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from regatta.engine.uncompiled import without_triton
+
 WARM_UP_CALLS = 5
 LATENCY_CALLS = 60
 THROUGHPUT_CALLS = 8
@@ -35,8 +37,8 @@ class Costs:
 @torch.inference_mode()
 def counted_flops(network: nn.Module, image_1CHW: Tensor) -> int:
     """Floating-point operations of *network* (in eval mode) on one image; a multiply-add counts as two."""
-    # Imported here because it brings torch's compiler along, which costs seconds.
-    from torch.utils.flop_counter import FlopCounterMode
+    with without_triton():
+        from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
         network(image_1CHW)

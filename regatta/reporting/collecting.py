@@ -121,9 +121,9 @@ def _read_run(run: Run, root: Path) -> RunResult:
         samples=int(scores.get("samples") or 0),
         scores={k: float(v) for k, v in scores.items() if isinstance(v, float | int) and k != "samples"},
         costs=_with_training(costs, record, timings),
-        per_class=_read_per_class(results / "per_class.csv", evaluate),
+        per_class=read_per_class(results / "per_class.csv", evaluate),
         confusion=_read_confusion(results / "confusion.csv", record.classes, evaluate),
-        history=_read_history(results / "curves.csv", evaluate),
+        history=read_history(results / "curves.csv", evaluate),
         record=record,
         timings=timings,
         samples_folder=samples_folder,
@@ -136,14 +136,26 @@ def _with_training(costs: Costs, record: TrainedRun, timings: Timings) -> Costs:
     return costs.model_copy(update={"train_s": timings.train_s, "parameters": record.parameters})
 
 
-def _read_per_class(path: Path, stage: str) -> tuple[ClassScore, ...]:
+def read_per_class(path: Path, stage: str) -> tuple[ClassScore, ...]:
+    """The rows of per_class.csv; names of classes are taken as they are written.
+
+    Raises:
+        RegattaError: it is missing or broken; the line names *stage*, which makes it.
+    """
+
     def class_score(name: str, score: str, value: str, support: str) -> ClassScore:
         return ClassScore(name, score, number(value), number(support))
 
     return tuple(read_csv(path, ("class", "score", "value", "support"), class_score, stage))
 
 
-def _read_history(path: Path, stage: str) -> tuple[Point, ...]:
+def read_history(path: Path, stage: str) -> tuple[Point, ...]:
+    """The points of curves.csv, or history.csv.
+
+    Raises:
+        RegattaError: it is missing or broken; the line names *stage*, which makes it.
+    """
+
     def point(epoch: str, step: str, metric: str, value: str) -> Point:
         return Point(int(epoch), int(step), metric, number(value))
 

@@ -1,9 +1,10 @@
-"""Figures of one run: arrays and frames in, PNG files out.
+"""Figures of one run: arrays and rows in, PNG files out.
 
 Pure functions on matplotlib's objects (no pyplot, no state); no dates or versions are written, so the same
 input gives the same bytes. matplotlib costs most of a second: it is imported only when something is drawn.
 """
 
+import math
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regatta.reporting.collecting import ClassScore, Point
+
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -25,11 +27,10 @@ _NUMBERS_UP_TO = 16
 _LABEL_CHARACTERS = 20
 
 
-def draw_curves(history: "pd.DataFrame", primary: str, path: Path) -> None:
+def draw_curves(history: Sequence[Point], primary: str, path: Path) -> None:
     """Loss (training and validation) and the score that decides, over the epochs.
 
-    history: columns epoch, step, metric, value, as in history.csv; metrics train/loss, val/loss and
-        val/*primary* are drawn, those that are missing are left out.
+    history: metrics train/loss, val/loss and val/*primary* are drawn, those that are missing are left out.
     primary: "top1" or "mean_iou".
     path: the PNG to write.
     """
@@ -64,28 +65,31 @@ def draw_confusion(counts: NDArray[Any], classes: Sequence[str], path: Path) -> 
             _write_counts(axes, counts, shares, min(9.0, cell_in * 15))
 
 
-def draw_per_class(per_class: "pd.DataFrame", score: str, path: Path) -> None:
+def draw_per_class(per_class: Sequence[ClassScore], score: str, path: Path) -> None:
     """One bar for each class, best at the top, with its support.
 
-    per_class: columns class, score, value, support, as in per_class.csv; a class without support or
-        without a value (NaN) gets no bar.
+    per_class: a class without support or without a value (NaN) gets no bar.
     score: which rows are drawn: "precision", "recall", "f1", "iou" or "dice".
     path: the PNG to write.
     """
-    rows = per_class.loc[per_class["score"] == score].sort_values("value", kind="stable", na_position="first")
-    values = rows["value"].to_numpy(dtype=float)
+    rows = sorted((row for row in per_class if row.score == score), key=_worst_first)
+    values = np.array([row.value for row in rows])
     with _figure(path, width_in=7, height_in=max(1.6, 0.26 * len(rows) + 0.9)) as figure:
         axes = figure.subplots()
         places = np.arange(len(rows))
         axes.barh(places, np.nan_to_num(values), height=0.72, color=_BLUE)
-        names = [_short(str(name)) for name in rows["class"]]
-        axes.set_yticks(places, names, parse_math=False)
+        axes.set_yticks(places, [_short(row.name) for row in rows], parse_math=False)
         axes.set(xlim=(0, 1.16), ylim=(-0.6, len(rows) - 0.4), xlabel=_score_label(score))
         axes.set_xticks(np.linspace(0, 1, 6))
-        for place, value, support in zip(places, values, rows["support"], strict=True):
-            text = f"{value:.3f}  ({_compact(float(support))})" if np.isfinite(value) else "no samples"
-            axes.text(np.nan_to_num(value) + 0.01, float(place), text, va="center", fontsize=7.5, color=_INK)
+        for place, row in enumerate(rows):
+            text = "no samples" if math.isnan(row.value) else f"{row.value:.3f}  ({_compact(row.support)})"
+            x = 0.01 + (0 if math.isnan(row.value) else row.value)
+            axes.text(x, place, text, va="center", fontsize=7.5, color=_INK)
         _clean(axes)
+
+
+def _worst_first(row: ClassScore) -> float:
+    return -math.inf if math.isnan(row.value) else row.value
 
 
 @contextmanager
@@ -110,19 +114,21 @@ def _figure(path: Path, width_in: float, height_in: float) -> "Generator[Figure]
         figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def _draw_metric(axes: "Axes", history: "pd.DataFrame", metric: str, label: str, colour: str) -> None:
-    rows = history.loc[history["metric"] == metric].sort_values("step", kind="stable")
-    if rows.empty:
+def _draw_metric(axes: "Axes", history: Sequence[Point], metric: str, label: str, colour: str) -> None:
+    points = sorted((point for point in history if point.metric == metric), key=lambda point: point.step)
+    if not points:
         return
-    marker = "o" if len(rows) <= 30 else ""
-    axes.plot(_epochs(rows, history), rows["value"], label=label, color=colour, marker=marker, markersize=3)
+    steps_per_epoch = _steps_per_epoch(history)
+    epochs = [point.step / steps_per_epoch for point in points]
+    marker = "o" if len(points) <= 30 else ""
+    values = [point.value for point in points]
+    axes.plot(epochs, values, label=label, color=colour, marker=marker, markersize=3)
 
 
-def _epochs(rows: "pd.DataFrame", history: "pd.DataFrame") -> NDArray[np.float64]:
-    """Epochs gone by at each row, with fractions: steps are evenly spread over epochs."""
-    last = history.loc[history["step"].idxmax()]
-    steps_per_epoch = max(float(last["step"]) / max(float(last["epoch"]), 1), 1e-9)
-    return rows["step"].to_numpy(dtype=float) / steps_per_epoch
+def _steps_per_epoch(history: Sequence[Point]) -> float:
+    """With it, epochs gone by have fractions: steps are evenly spread over epochs."""
+    last = max(history, key=lambda point: point.step)
+    return max(last.step / max(last.epoch, 1), 1e-9)
 
 
 def _finish_curves(axes: "Axes", label: str) -> None:
