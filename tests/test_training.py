@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from regatta.digest import digest_of_file
 from regatta.engine import parts, training
+from regatta.engine.feed import Feed
 from regatta.engine.job import Job, Outcome
 from regatta.engine.journal import points, write_history
 from regatta.engine.training import train
@@ -221,6 +224,19 @@ def test_progress_tells_epoch_step_loss_speed_and_time_left(
     assert any(
         line.startswith("epoch 2/3 step 2/5 loss ") and "samples/s left 0:0" in line for line in lines
     ), lines
+
+
+def test_each_epoch_tells_its_scores_and_how_long_it_waited_for_data(
+    packed_pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, lines = packed_pictures(problem="classification"), list[str]()
+    gather = Feed.gather
+    monkeypatch.setattr(Feed, "gather", lambda feed, share: time.sleep(0.2) or gather(feed, share))
+    train(job_of(packed, tmp_path / "run", RECIPE), network_of(packed), World(), lines.append)
+    line = re.compile(r"epoch (\d)/3 val loss \d\.\d{4} top1 \d\.\d{4} waited (\S+)% for data")
+    told = [match for match in map(line.fullmatch, lines) if match]
+    assert [match[1] for match in told] == ["1", "2", "3"]
+    assert all(50 < float(match[2]) <= 100 for match in told)
 
 
 def test_history_is_the_journal_without_its_clock(packed_pictures, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ class State(BaseModel):
 def save(folder: Path, state: State, tensors: dict[str, Tensor]) -> None:
     """Write a checkpoint beside the others, then rename it, then drop all but the newest KEPT.
 
+    tensors: on the CPU, each contiguous in memory of its own.
+
     Raises:
         OSError: it cannot be written (disk full, read-only); those before it stay.
     """

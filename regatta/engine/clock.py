@@ -1,9 +1,9 @@
 """When to tell how a run goes, and when to keep a checkpoint."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from regatta.engine.parts import Parts, save_checkpoint
+from regatta.engine.parts import Parts, begin_checkpoint
 
 Say = Callable[[str], None]
 SAY_EVERY_S = 1.0
@@ -16,6 +16,7 @@ class Clock:
         self.parts, self.say = parts, say
         self.began_s = self.told_s = self.kept_s = time.perf_counter()
         self.first_step, self.first_waited_s = parts.state.step, parts.train.waited_s
+        self.epoch_waited_s = parts.waited_s
         self.loss: float | None = None
 
     def waited_s(self) -> float:
@@ -28,7 +29,7 @@ class Clock:
         now_s = time.perf_counter()
         if now_s - self.kept_s >= self.parts.recipe.checkpoint_every_s:
             self.kept_s = now_s
-            save_checkpoint(self.parts)
+            begin_checkpoint(self.parts)
 
     def tell(self, epoch: int, step: int) -> None:
         """Say where the run stands, about once a second."""
@@ -44,4 +45,14 @@ class Clock:
         self.say(
             f"epoch {epoch + 1}/{parts.recipe.epochs} step {step}/{total}{loss}"
             f" {samples_per_s:.0f} samples/s left {left_s // 60}:{left_s % 60:02d}"
+        )
+
+    def tell_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
+        """Say how the epoch went: its validation's scores, and how much of it was waiting for data."""
+        parts = self.parts
+        primary = parts.examiner.problem.primary
+        waited = (parts.waited_s - self.epoch_waited_s) / (time.perf_counter() - self.began_s)
+        self.say(
+            f"epoch {epoch + 1}/{parts.recipe.epochs} val loss {scores['loss']:.4f}"
+            f" {primary} {scores[primary]:.4f} waited {waited:.1%} for data"
         )

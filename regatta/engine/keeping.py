@@ -19,7 +19,7 @@ def keep_best(parts: Parts) -> None:
 def forget_former_bests(parts: Parts) -> None:
     """Remove the best weights that no kept checkpoint knows any more."""
     if parts.world.leads:
-        known = {_best(state.best_epoch) for state in kept_states(parts.checkpoints)}
+        known = {_best(state.best_epoch) for state in kept_states(parts.job.folder / "checkpoints")}
         for path in parts.job.folder.glob("best-*.safetensors"):
             if path.stem not in known:
                 path.unlink()

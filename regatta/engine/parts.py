@@ -1,7 +1,6 @@
 """What a training loop turns: network, optimiser, data and state, put together or resumed."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from regatta.engine.journal import Journal
 from regatta.engine.optimisation import optimiser_of
 from regatta.engine.order import steps_per_epoch
 from regatta.engine.precision import normaliser
+from regatta.engine.saving import Saver
 from regatta.engine.world import World
 from regatta.packed.schema import Packed, open_packed
 from regatta.problems import PROBLEMS
@@ -37,6 +37,7 @@ class Parts:
     train: Feed
     val: Feed
     state: checkpoint.State
+    saver: Saver
     journal: Journal | None
     """On the worker that leads."""
     names: tuple[str, ...]
@@ -56,8 +57,9 @@ class Parts:
         return steps_per_epoch(len(self.train.images), self.recipe.batch_size, self.recipe.accumulation)
 
     @property
-    def checkpoints(self) -> Path:
-        return self.job.folder / "checkpoints"
+    def waited_s(self) -> float:
+        """Seconds that steps, of training and of validation, have waited for data."""
+        return self.train.waited_s + self.val.waited_s
 
 
 def assemble(job: Job, network: nn.Module, world: World) -> Parts:
@@ -80,6 +82,7 @@ def assemble(job: Job, network: nn.Module, world: World) -> Parts:
         train=feed_of(train, world.device, job.recipe.resident_share),
         val=feed_of(packed.split("val"), world.device, job.recipe.resident_share),
         state=state,
+        saver=Saver(job.folder / "checkpoints"),
         journal=Journal(job.folder / "journal.jsonl", state.journal_position) if world.leads else None,
         names=train.names,
     )
@@ -114,12 +117,17 @@ def _resumed(
     return state
 
 
+def begin_checkpoint(parts: Parts) -> None:
+    """Let the leading worker begin to write all that going on from here needs; training may go on."""
+    if parts.journal is not None:
+        parts.state.journal_position = parts.journal.position()
+        parts.saver.begin(parts.state, _tensors(parts))
+
+
 def save_checkpoint(parts: Parts) -> None:
-    """Let the leading worker write all that going on from here needs."""
-    if parts.journal is None:
-        return
-    parts.state.journal_position = parts.journal.position()
-    checkpoint.save(parts.checkpoints, parts.state, _tensors(parts))
+    """The same, and wait until it is written."""
+    begin_checkpoint(parts)
+    parts.saver.settle()
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:

@@ -6,22 +6,19 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write *tensors*, of any layout, to *path*.
+    """Write *tensors*, each contiguous in memory of its own, to *path*.
 
     Raises:
         OSError: it cannot be written.
     """
-    # Clones: safetensors refuses tensors that share memory or are laid out channels last.
-    whole = {k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
     with _as_os_error(path):
-        save_file(whole, path)
+        save_file(tensors, path)
 
 
 def write_weights(module: nn.Module, path: Path) -> None:

@@ -29,21 +29,22 @@ def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
     """
     world.beat()
     parts = assemble(job, network, world)
-    with closing(parts.journal) if parts.journal else nullcontext():
+    with closing(parts.journal) if parts.journal else nullcontext(), closing(parts.saver):
         if parts.state.step == 0:
             keep_best(parts)  # so that a run of no epochs has weights too
         for epoch in range(parts.state.validated, job.recipe.epochs):
-            train_epoch(parts, epoch, say)
-            validate(parts, epoch, say)
+            clock = Clock(parts, say)
+            train_epoch(parts, epoch, clock)
+            clock.tell_epoch(epoch, validate(parts, epoch))
             save_checkpoint(parts)
             forget_former_bests(parts)
         finish(parts)
 
 
-def train_epoch(parts: Parts, epoch: int, say: Say) -> None:
+def train_epoch(parts: Parts, epoch: int, clock: Clock) -> None:
     """The epoch's steps, from wherever the state stands."""
     state, recipe, total = parts.state, parts.recipe, parts.steps_per_epoch
-    meter, clock = Meter(parts.world), Clock(parts, say)
+    meter = Meter(parts.world)
     order = permutation(len(parts.train.images), recipe.seed, epoch)
     first = state.step - epoch * total
     batches = parts.train.batches(_shares(parts, order, first))
@@ -65,8 +66,8 @@ def _shares(parts: Parts, order: Tensor, first: int) -> Iterator[Share]:
         yield from step_shares(order, step, recipe.batch_size, recipe.accumulation, world.rank, world.size)
 
 
-def validate(parts: Parts, epoch: int, say: Say) -> None:
-    """Score the epoch's weights on the validation split; keep them when they are the best so far."""
+def validate(parts: Parts, epoch: int) -> dict[str, float]:
+    """Scores of the epoch's weights on the validation split; they are kept when they are the best so far."""
     state, problem = parts.state, parts.examiner.problem
     parts.world.agree_on_buffers(parts.judged)
     counts = evaluate(parts.judged, parts.val, parts.examiner)
@@ -77,10 +78,7 @@ def validate(parts: Parts, epoch: int, say: Say) -> None:
     if scores[problem.primary] > state.best_score:
         state.best_score, state.best_epoch = scores[problem.primary], epoch + 1
         keep_best(parts)
-    say(
-        f"epoch {epoch + 1}/{parts.recipe.epochs} val loss {scores['loss']:.4f}"
-        f" {problem.primary} {scores[problem.primary]:.4f}"
-    )
+    return scores
 
 
 def _log(parts: Parts, reading: Reading, epoch: int, clock: Clock) -> None:
