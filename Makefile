@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?=
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test browser lint services ui doctor chaos
+.PHONY: demo test browser lint services ui doctor chaos profile bench
 
 demo: .venv/installed  ## the whole course with the settings of params.yaml, then a comparison
 	@$(BIN)/python -m flows.reproduce $(if $(WORKERS),--set defaults.workers=$(WORKERS))
@@ -32,6 +32,12 @@ doctor: .venv/installed  ## what is wrong here, and the remedy; FIX=1 mends what
 
 chaos: .venv/installed  ## TRIALS kill trials, written to benchmarks/chaos_*.md; SEED=S draws the same ones again
 	@$(BIN)/python -m benchmarks.chaos --trials $(or $(TRIALS),20) $(if $(SEED),--seed $(SEED))
+
+bench: .venv/installed  ## every ratio of benchmarks/ again, on a machine left alone; MIRROR=DIR CAMVID=DIR give real data
+	@$(BIN)/python -m benchmarks $(if $(MIRROR),--mirror $(MIRROR)) $(if $(CAMVID),--camvid $(CAMVID))
+
+profile: .venv/installed  ## where the time of RUN's steps goes: profile/RUN/summary.md, and a trace for Perfetto
+	@$(BIN)/python -m tasks.profile $(RUN)
 
 # The hashed lock is installed by uv, which pip brings into the environment. Bytecode is compiled at once:
 # each stage is a process of its own, and must not compile what it imports.

@@ -16,6 +16,7 @@ GROUND = {
     "regatta.manifest",
     "regatta.verified",
     "regatta.arrays",
+    "regatta.garbage",
 }
 """What every room stands on."""
 ROOMS = {
@@ -28,6 +29,7 @@ ROOMS = {
     "regatta/packed": {"regatta.packed", "regatta.formats"} | GROUND,
     "regatta/problems": {"regatta.problems", "regatta.packed"} | GROUND,
     "regatta/engine": {"regatta.engine", "regatta.packed", "regatta.problems"} | GROUND,
+    "regatta/profiling": {"regatta.profiling", "regatta.engine", "regatta.problems"} | GROUND,
     "regatta/cluster": {"regatta.cluster", "regatta.engine"} | GROUND,
     "regatta/tracking": {"regatta.tracking", "models"} | GROUND,
     "regatta/reporting": {"regatta.reporting"} | GROUND,
