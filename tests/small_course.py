@@ -33,13 +33,24 @@ STEPS: dict[str, tuple[Step, str]] = {
 """What writes each output, and its argument."""
 
 
-def make_small_course(parent: Path) -> Path:
-    """A copy of the project below *parent*, come to its report."""
+def lay_out_small_course(parent: Path) -> Path:
+    """A copy of the project below *parent*, of which nothing is done yet."""
     project = copy_project(parent)
     _paint(project / "own")
     (project / "datasets/lights.yaml").write_text(yaml.safe_dump(CARD | {"path": str(project / "own")}))
-    params = {"problems": ["classification"], "datasets": ["lights"], "runs": {"lamp": RUN}}
+    params = {
+        "defaults": {"threads_per_worker": 1},
+        "problems": ["classification"],
+        "datasets": ["lights"],
+        "runs": {"lamp": RUN},
+    }
     (project / "params.yaml").write_text(yaml.safe_dump(params))
+    return project
+
+
+def make_small_course(parent: Path) -> Path:
+    """The same, come to its report."""
+    project = lay_out_small_course(parent)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("REGATTA_HOME", raising=False)
