@@ -15,6 +15,7 @@ from statistics import median
 
 PAIRS = 5
 FOLDER = Path(__file__).parent
+NO_GOAL = "–"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Goal:
     def __str__(self) -> str:
         least = [] if self.at_least is None else [f"≥ {self.at_least:g}"]
         most = [] if self.at_most is None else [f"≤ {self.at_most:g}"]
-        return ", ".join(least + most) or "–"
+        return ", ".join(least + most) or NO_GOAL
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def page(samples: Sequence[Sample], goals: Sequence[Goal]) -> str:
 
 def _row(samples: Sequence[Sample], goal: Goal) -> str:
     found = ratio(samples, goal)
-    met = "met" if goal.is_met(found.of_medians) else "missed"
+    met = "" if str(goal) == NO_GOAL else "met" if goal.is_met(found.of_medians) else "missed"
     return (
         f"| {goal.measure} | {goal.side} / {goal.against} | {found.of_medians:.3g} "
         f"| {found.lowest:.3g} … {found.highest:.3g} | {goal} | {met} |\n"

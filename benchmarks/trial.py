@@ -12,7 +12,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import hardware
 from regatta.settings.course import read_course
 
 ROOMS = ("flows", "tasks", "models", "regatta", "datasets")
@@ -68,11 +68,6 @@ def reproduce(project: Path, *command: str) -> float:
     walk = command or (str(python), "-m", "flows.reproduce")
     subprocess.run(walk, cwd=project, env=environment, check=True)
     return time.monotonic() - began_s
-
-
-def hardware() -> str:
-    """A short name of this machine's kind, for file names."""
-    return f"{platform.machine()}-{os.cpu_count()}cores"
 
 
 def described(project: Path, folder: Path, wall_s: float) -> str:

@@ -19,7 +19,7 @@ from benchmarks.chaos.draw import Trial, draw
 from benchmarks.chaos.kinds import KINDS
 from benchmarks.chaos.project import HERE, Course, make_course
 from benchmarks.chaos.trial import Result, run_trial
-from benchmarks.trial import hardware
+from benchmarks.measuring import hardware
 
 
 def main(argv: Sequence[str] | None = None) -> None:

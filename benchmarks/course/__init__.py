@@ -1,0 +1,1 @@
+"""The whole course of one run against the same engine as one script."""

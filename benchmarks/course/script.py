@@ -1,0 +1,64 @@
+"""The course of one run as one script: `python script.py RUN`, in a project's folder.
+
+The same functions in the same order, in one process and without DVC, Prefect, Ray and MLflow: nothing is
+cached, watched, tracked or reported.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from models import FAMILIES
+from models.weights import restore
+from regatta.engine.allocation import keep_freed_memory
+from regatta.engine.evaluating import Examiner, evaluate
+from regatta.engine.feed import feed_of
+from regatta.engine.job import Job, channel_statistics, targets_of
+from regatta.engine.precision import normaliser
+from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.world import World
+from regatta.packed.schema import Packed, open_packed
+from regatta.problems import PROBLEMS
+from regatta.settings.course import read_course
+from tasks.download import download
+from tasks.preprocess import preprocess
+from tasks.resolving import Resolved, resolve
+from tasks.train import input_of, job_of, train_worker
+
+
+def main() -> None:
+    """Download, pack, train and score the run that is named on the command line."""
+    resolved = resolve(read_course(), sys.argv[1])
+    raw, data = Path("data/raw") / resolved.card.name, Path("data/packed") / resolved.card.name
+    download(resolved.card, raw)
+    preprocess(resolved.card, raw, data)
+    packed = open_packed(data)
+    job = job_of(resolved, packed)
+    job.folder.mkdir(parents=True)
+    if resolved.recipe.threads_per_worker != "auto":
+        torch.set_num_threads(resolved.recipe.threads_per_worker)
+    keep_freed_memory()
+    leave_compiler_out()
+    train_worker(job, World(), lambda line: print(line, flush=True))
+    print(scores(resolved, packed, job))
+
+
+def scores(resolved: Resolved, packed: Packed, job: Job) -> dict[str, float]:
+    """Of the best weights, on the test split."""
+    recipe, world, problem = job.recipe, World(), PROBLEMS[job.problem]
+    examiner = Examiner(
+        problem,
+        targets_of(packed.schema, recipe, world.device),
+        normaliser(*channel_statistics(packed.schema, recipe), recipe.channels_last, world.device),
+        recipe,
+        world,
+    )
+    weights = job.folder / "best.safetensors"
+    network = restore(FAMILIES[job.family], input_of(packed.schema), resolved.options, weights)
+    feed = feed_of(packed.split("test"), world.device, recipe.resident_share)
+    return problem.scores(evaluate(network, feed, examiner))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a train stage costs that has nothing to learn, and where each second goes."""
