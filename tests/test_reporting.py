@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from regatta.errors import RegattaError
 from regatta.reporting import overlays, ranking
 from regatta.reporting.axes import Axis, log_axis
-from regatta.reporting.collecting import RunResult, collect
+from regatta.reporting.collecting import ClassScore, Point, RunResult, collect
 from regatta.reporting.columns import compact, duration
 from regatta.reporting.figures import draw_confusion, draw_curves, draw_per_class
 from regatta.reporting.palette import VOID_RGB, class_rgb, label_palette
@@ -22,14 +21,11 @@ from regatta.reporting.samples import Sample, write_samples
 from regatta.settings.course import read_course
 from tests.finished_runs import Finished, classification, segmentation, write_project
 
-HISTORY = pd.DataFrame(
-    [
-        (1, 10, "train/loss", 2.0),
-        (1, 10, "val/loss", 1.9),
-        (1, 10, "val/top1", 0.4),
-        (2, 20, "val/top1", 0.6),
-    ],
-    columns=["epoch", "step", "metric", "value"],
+HISTORY = (
+    Point(1, 10, "train/loss", 2.0),
+    Point(1, 10, "val/loss", 1.9),
+    Point(1, 10, "val/top1", 0.4),
+    Point(2, 20, "val/top1", 0.6),
 )
 
 
@@ -38,9 +34,8 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def per_class(count: int) -> pd.DataFrame:
-    rows = [(f"class {i}", "f1", i / count, 10 * i) for i in range(count)]
-    return pd.DataFrame(rows, columns=["class", "score", "value", "support"])
+def per_class(count: int) -> list[ClassScore]:
+    return [ClassScore(f"class {i}", "f1", i / count, 10 * i) for i in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +80,8 @@ def test_confusion_matrix_grows_with_its_classes_and_marks_the_right_cell(count:
 
 
 def test_figures_of_nothing_are_still_figures(tmp_path: Path) -> None:
-    draw_curves(HISTORY.iloc[:0], "top1", tmp_path / "curves.png")
-    empty = per_class(3).assign(value=float("nan"), support=0)
+    draw_curves((), "top1", tmp_path / "curves.png")
+    empty = [ClassScore(row.name, "f1", float("nan"), 0) for row in per_class(3)]
     draw_per_class(empty, "f1", tmp_path / "bars.png")
     assert pixels(tmp_path / "curves.png").std() > 0
     assert pixels(tmp_path / "bars.png").std() > 0
