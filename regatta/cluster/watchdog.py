@@ -21,10 +21,14 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 BEAT_EVERY_S = 0.5
 LOOKS = 100
 """Silence is counted in looks, and not by a clock, which goes on while all of us are stopped (Ctrl-Z)."""
+NEIGHBOURS_S = 1.5
+"""How long a stopped worker is left asleep: woken, it would let its neighbours get on, and their watchdogs,
+which count to the same end, would not say where they waited."""
 STACK_S = 0.5
 """How long a hung worker has for writing its stacks."""
 LAST_S = 2.5
@@ -81,6 +85,8 @@ def main() -> None:
 def _end(pid: int, timeout_s: float, who: str) -> None:
     line = f"error: {who} hangs: no step for {timeout_s:g} s (hang_timeout_s); stacks follow, it is killed"
     print(line, file=sys.stderr, flush=True)
+    if _is_stopped(pid):
+        time.sleep(NEIGHBOURS_S)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGUSR1)
         os.kill(pid, signal.SIGCONT)  # A stopped process wakes to the signal before, and writes first.
@@ -88,6 +94,14 @@ def _end(pid: int, timeout_s: float, who: str) -> None:
         os.kill(pid, signal.SIGSTOP)  # It is not to go on while nobody expects it to.
         time.sleep(LAST_S)
         os.kill(pid, signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    """As far as the system tells."""
+    with contextlib.suppress(OSError):
+        # The name in brackets may hold spaces and brackets; the state follows the last one.
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 if __name__ == "__main__":
