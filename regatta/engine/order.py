@@ -60,9 +60,10 @@ def _share(batch: Tensor, rank: int, workers: int, total: int) -> Share:
     ids = batch[start:stop]
     missing = max(SMALLEST_SHARE - len(ids), 0)
     valid = torch.ones(len(ids) + missing, dtype=torch.bool)
-    valid[len(ids) :] = False
-    padding = batch[:1].expand(missing)
-    return Share(torch.cat([ids, padding]), valid, slice(start, stop), total)
+    if missing:
+        valid[len(ids) :] = False
+        ids = torch.cat([ids, batch[:1].expand(missing)])
+    return Share(ids, valid, slice(start, stop), total)
 
 
 def evaluation_shares(samples: int, batch_size: int, rank: int, workers: int) -> list[Share]:
