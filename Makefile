@@ -11,7 +11,7 @@ demo: .venv/installed  ## the whole course with the settings of params.yaml, the
 
 # One process more than there are cores: many tests wait for servers.
 test: .venv/installed browser  ## every test, real servers included
-	$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --durations 10
+	$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder --durations 10
 
 # The report is opened in a browser by a test: the machine's own Chromium, else one that playwright installs.
 browser: .venv/installed

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,8 +27,23 @@ FILES = (
 )
 
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, and with them all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests are small: more threads than cores, in several processes at once, only wait for each other.
 torch.set_num_threads(1)
+
+
+SLOWEST = (
+    *("test_chaos", "test_course", "test_services", "test_elastic", "test_lost_workers", "test_walk"),
+    *("test_cluster", "test_concurrency", "test_orphans", "test_doctor", "test_flow_integration"),
+)
+"""Files that take minutes: begun first, so that none of them is left to one process at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slowest files first; the order within a file stays."""
+    place = {name: at for at, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(SLOWEST)))
 
 
 def copy_project(parent: Path) -> Path:
