@@ -17,6 +17,7 @@ from regatta.engine.costs import measure
 from regatta.engine.evaluating import Examiner, evaluate
 from regatta.engine.feed import Feed, feed_of
 from regatta.engine.job import targets_of
+from regatta.engine.placement import placed
 from regatta.engine.precision import normaliser
 from regatta.engine.uncompiled import leave_compiler_out
 from regatta.engine.world import World
@@ -91,7 +92,7 @@ def enter(trained: TrainedRun) -> Entry:
         recipe,
         world,
     )
-    network = _network(trained, packed).to(device).eval()
+    network = placed(_network(trained, packed), device, channels_last=recipe.channels_last).eval()
     return Entry(trained, packed, split, network, feed_of(split, device, recipe.resident_share), examiner)
 
 
@@ -102,11 +103,9 @@ def _network(trained: TrainedRun, packed: Packed) -> nn.Module:
     family = FAMILIES[trained.family]
     try:
         options = family.options.model_validate(trained.options)
-        network = restore(family, input_of(packed.schema), options, Path(place))
+        return restore(family, input_of(packed.schema), options, Path(place))
     except ValueError as fault:
         raise RegattaError(f"{fault}; run 'dvc repro train@{trained.name}'") from None
-    layout = torch.channels_last if trained.settings.channels_last else torch.contiguous_format
-    return network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]
 
 
 def write_results(entry: Entry, counts: Counts, witnessed: Witnessed) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,14 @@ import pytest
 from regatta.errors import RegattaError
 from regatta.packed.processes import in_order
 from tests.conftest import ROOT
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_behind() -> Iterator[None]:
+    """Other tests of this process may have children of their own."""
+    before = set(psutil.Process().children())
+    yield
+    assert set(psutil.Process().children()) <= before
 
 
 def test_answers_come_in_order_from_other_processes() -> None:
@@ -39,7 +48,6 @@ def test_a_fault_comes_as_it_was_raised() -> None:
     with pytest.raises(OSError, match="No space") as fault:
         next(answers)
     assert (fault.value.errno, fault.value.filename) == (28, "images.npy")
-    assert not psutil.Process().children()
 
 
 def test_a_killed_process_is_one_line() -> None:
@@ -50,7 +58,6 @@ def test_a_killed_process_is_one_line() -> None:
 
     with pytest.raises(RegattaError, match="was killed: free some memory"):
         list(in_order(work, range(9), 2))
-    assert not psutil.Process().children()
 
 
 SLOW = """
@@ -85,4 +92,3 @@ def test_leaving_early_ends_the_processes() -> None:
     answers = in_order(lambda number: time.sleep(0.01) or number, range(10_000), 2)
     assert next(answers) == 0
     answers.close()
-    assert not psutil.Process().children()

@@ -5,11 +5,16 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from regatta.engine.linear import flop_formulas
 from regatta.engine.uncompiled import without_triton
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 WARM_UP_CALLS = 5
 LATENCY_CALLS = 60
@@ -37,12 +42,17 @@ class Costs:
 @torch.inference_mode()
 def counted_flops(network: nn.Module, image_1CHW: Tensor) -> int:
     """Floating-point operations of *network* (in eval mode) on one image; a multiply-add counts as two."""
+    with flop_counter() as counter:
+        network(image_1CHW)
+    return counter.get_total_flops()
+
+
+def flop_counter() -> "FlopCounterMode":
+    """A context that counts the operations of what is computed in it."""
     with without_triton():
         from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
-        network(image_1CHW)
-    return counter.get_total_flops()
+    return FlopCounterMode(display=False, custom_mapping=flop_formulas())
 
 
 @torch.inference_mode()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -14,6 +13,7 @@ from regatta.engine.job import Job, channel_statistics, targets_of
 from regatta.engine.journal import Journal
 from regatta.engine.optimisation import optimiser_of
 from regatta.engine.order import steps_per_epoch
+from regatta.engine.placement import placed
 from regatta.engine.precision import normaliser
 from regatta.engine.saving import Saver
 from regatta.engine.world import World
@@ -65,8 +65,7 @@ class Parts:
 def assemble(job: Job, network: nn.Module, world: World) -> Parts:
     """The parts of *job*'s loop, at the newest whole checkpoint of its folder, else at the start."""
     packed = open_packed(job.data)
-    layout = torch.channels_last if job.recipe.channels_last else torch.contiguous_format
-    network = network.to(world.device).to(memory_format=layout)  # pyright: ignore[reportCallIssue]
+    network = placed(network, world.device, channels_last=job.recipe.channels_last)
     average = average_of(network) if job.recipe.ema_decay else None
     optimiser = optimiser_of(network, job.recipe)
     state = _resumed(job, network, average, optimiser, world)

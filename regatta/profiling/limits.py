@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from regatta.engine.costs import flop_counter
 from regatta.engine.parts import Parts
 from regatta.engine.precision import autocast, resolved
 from regatta.problems.batch import Batch
@@ -91,13 +92,10 @@ def _seconds(act: Callable[[], Tensor], device: torch.device) -> float:
 
 def work_of(parts: Parts, batch: Batch) -> Work:
     """Counted on one step's forward and backward; gradients are left behind."""
-    # Imported here because it brings torch's compiler along, which costs seconds.
-    from torch.utils.flop_counter import FlopCounterMode
-
     images_BCHW = parts.examiner.normalise(batch.images)
-    with FlopCounterMode(display=False) as forward, autocast(parts.recipe.precision, parts.world.device):
+    with flop_counter() as forward, autocast(parts.recipe.precision, parts.world.device):
         logits = parts.network(images_BCHW)
-    with FlopCounterMode(display=False) as backward:
+    with flop_counter() as backward:
         logits.float().sum().backward()
     return Work(
         forward_flops=forward.get_total_flops(),
