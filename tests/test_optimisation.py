@@ -1,12 +1,16 @@
 """Learning rates against torch's own schedulers; weight decay; class weights."""
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
-from torch import nn
-from torch.optim import lr_scheduler
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
+from regatta.engine import optimisation
+from regatta.engine.checkpoint import optimiser_tensors, restore_optimiser
 from regatta.engine.optimisation import balanced_weights, optimiser_of, rate
 from regatta.settings.recipe import Recipe
 
@@ -50,6 +54,48 @@ def test_warm_up_rises_to_the_rate_and_then_the_schedule_begins() -> None:
     assert values[:20] == pytest.approx([(i + 1) / 20 for i in range(20)])
     assert values[20] == pytest.approx(1.0)
     assert values[40] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_restored_states_go_on_as_if_nothing_had_happened(optimiser: Literal["sgd", "adam", "adamw"]) -> None:
+    recipe = Recipe(optimiser=optimiser, lr=0.1, momentum=0.9, weight_decay=0.1)
+    uninterrupted, first = updated(recipe, 6), updated(recipe, 3)
+    kept = {name: value.contiguous() for name, value in optimiser_tensors(first[1]).items()}
+    again = updated(recipe, 3, weight=first[0].detach(), kept=kept)
+    assert torch.equal(again[0], uninterrupted[0])
+
+
+def updated(
+    recipe: Recipe, steps: int, weight: Tensor | None = None, kept: dict[str, Tensor] | None = None
+) -> tuple[Tensor, Optimizer]:
+    """The weight of a convolution, channels last, after so many updates by the same gradients."""
+    network = nn.Conv2d(3, 5, 3, bias=False)
+    generator = torch.Generator().manual_seed(7)
+    weight = torch.rand(5, 3, 3, 3, generator=generator) if weight is None else weight
+    network.weight = nn.Parameter(weight.to(memory_format=torch.channels_last))
+    optimiser = optimiser_of(network, recipe)
+    if kept:
+        restore_optimiser(optimiser, kept)
+    gradient = torch.rand(5, 3, 3, 3, generator=torch.Generator().manual_seed(8))
+    for _ in range(steps):
+        network.weight.grad = gradient.to(memory_format=torch.channels_last)
+        optimiser.step()
+    return network.weight.detach(), optimiser
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_one_kernel_updates_as_torchs_plain_loop_does(
+    optimiser: Literal["sgd", "adam", "adamw"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(optimiser=optimiser, lr=0.1, momentum=0.9, weight_decay=0.1)
+    fused, _ = updated(recipe, 6)
+
+    def plain(kind: type[Optimizer]) -> Callable[..., Optimizer]:
+        return lambda *args, **kwargs: kind(*args, **kwargs | {"fused": False, "foreach": False})
+
+    for kind in (SGD, Adam, AdamW):
+        monkeypatch.setattr(optimisation, kind.__name__, plain(kind))
+    torch.testing.assert_close(updated(recipe, 6)[0], fused)
 
 
 def test_vectors_do_not_decay() -> None:

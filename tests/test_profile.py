@@ -59,8 +59,9 @@ def test_every_part_of_every_step_is_timed(rehearsal: Rehearsal) -> None:
 
 
 def test_slow_data_shows_as_waiting(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
-    gather = Feed.gather
-    monkeypatch.setattr(Feed, "gather", lambda feed, share: time.sleep(0.05) or gather(feed, share))
+    monkeypatch.setattr("regatta.engine.feed.TOGETHER_BYTES", 0)  # one batch at a time
+    gather_all = Feed.gather_all
+    monkeypatch.setattr(Feed, "gather_all", lambda feed, some: time.sleep(0.05) or gather_all(feed, some))
     real, in_memory = (
         rehearsal.train(lambda steps, _: steps >= 4),
         rehearsal.train_in_memory(lambda steps, _: steps >= 4),

@@ -230,8 +230,8 @@ def test_each_epoch_tells_its_scores_and_how_long_it_waited_for_data(
     packed_pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed, lines = packed_pictures(problem="classification"), list[str]()
-    gather = Feed.gather
-    monkeypatch.setattr(Feed, "gather", lambda feed, share: time.sleep(0.2) or gather(feed, share))
+    gather_all = Feed.gather_all
+    monkeypatch.setattr(Feed, "gather_all", lambda feed, some: time.sleep(0.2) or gather_all(feed, some))
     train(job_of(packed, tmp_path / "run", RECIPE), network_of(packed), World(), lines.append)
     line = re.compile(r"epoch (\d)/3 val loss \d\.\d{4} top1 \d\.\d{4} waited (\S+)% for data")
     told = [match for match in map(line.fullmatch, lines) if match]

@@ -2,9 +2,10 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from regatta.problems.batch import Batch
 
 SMALL_SAMPLE_BYTES = 8192
 """Below this, copying a batch costs less than waking the thread that would copy it ahead."""
+TOGETHER_BYTES = 2**20
+"""Batches that are at hand are gathered so many bytes at once: what Python adds is added once."""
 
 
 @dataclass
@@ -35,14 +38,16 @@ class Feed:
 
     def batches(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
         """Each share with its batch, gathered while the step before it computes."""
-        if self.at_hand:
-            for share in shares:
-                start = time.perf_counter()
-                batch = self.gather(share)
-                self.waited_s += time.perf_counter() - start
-                yield share, batch
-        else:
-            yield from self._one_ahead(shares)
+        return self._together(iter(shares)) if self.at_hand else self._one_ahead(shares)
+
+    def _together(self, shares: Iterator[Share]) -> Iterator[tuple[Share, Batch]]:
+        for first in shares:
+            batch_bytes = max(len(first.ids) * self.images[:1].numel(), 1)
+            several = [first, *islice(shares, max(TOGETHER_BYTES // batch_bytes, 1) - 1)]
+            start = time.perf_counter()
+            batches = self.gather_all(several)
+            self.waited_s += time.perf_counter() - start
+            yield from zip(several, batches, strict=True)
 
     def _one_ahead(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as thread:
@@ -62,14 +67,18 @@ class Feed:
 
     def gather(self, share: Share) -> Batch:
         """The share's samples as u8[B C H W] (channels last in memory) on the device."""
-        ids = share.ids if self.images.device.type == "cpu" else share.ids.to(self.device)
-        images_BHWC, targets = self.images.index_select(0, ids), self.targets.index_select(0, ids)
-        return Batch(
-            images=self._moved(images_BHWC).permute(0, 3, 1, 2),
-            targets=self._moved(targets),
-            ids=share.ids,
-            valid=self._moved(share.valid),
-        )
+        return self.gather_all([share])[0]
+
+    def gather_all(self, shares: Sequence[Share]) -> list[Batch]:
+        """The same of several shares at once."""
+        sizes = [len(share.ids) for share in shares]
+        ids = torch.cat([share.ids for share in shares])
+        here = ids if self.images.device.type == "cpu" else ids.to(self.device)
+        images_NCHW = self._moved(self.images.index_select(0, here)).permute(0, 3, 1, 2)
+        targets = self._moved(self.targets.index_select(0, here))
+        valid_N = self._moved(torch.cat([share.valid for share in shares]))
+        columns = (values.split(sizes) for values in (images_NCHW, targets, ids, valid_N))
+        return [Batch(*values) for values in zip(*columns, strict=True)]
 
     def one(self) -> Tensor:
         """The split's first image, u8[1 C H W] on the device."""

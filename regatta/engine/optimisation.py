@@ -22,9 +22,11 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimiser == "sgd":
-        return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+        # One kernel reads weights, gradients and momenta once; where there is no momentum it gains nothing.
+        fused = recipe.momentum > 0
+        return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
     kind = Adam if recipe.optimiser == "adam" else AdamW
-    return kind(groups, lr=recipe.lr)
+    return kind(groups, lr=recipe.lr, fused=True)
 
 
 def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

@@ -25,7 +25,7 @@ def train_step(
     _seed_dropout(world.device, mixed(recipe.seed, "step", parts.state.step, world.rank))
     set_rate(parts.optimiser, rate(recipe, parts.state.step, parts.steps_per_epoch))
     parts.optimiser.zero_grad(set_to_none=True)
-    whole = torch.zeros((), device=world.device)
+    whole: Tensor | None = None
     seen = 0
     while True:
         share, batch = next(batches)
@@ -34,7 +34,7 @@ def train_step(
         with _gradients_stay_here(parts, last):
             loss = _loss(parts, share, _augmented(parts, epoch, step, seen, share, batch))
             loss.backward()
-        whole += loss.detach()
+        whole = loss.detach() if whole is None else whole + loss.detach()
         if last:
             break
     _update(parts)

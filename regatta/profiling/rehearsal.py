@@ -5,7 +5,7 @@ and the beat after each step. So the loop that trains carries nothing for it.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count, repeat
@@ -96,10 +96,10 @@ class _MarkedFeed(Feed):
     def batches(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
         return _marked_batches(super().batches(shares), self.timeline)
 
-    def gather(self, share: Share) -> Batch:
+    def gather_all(self, shares: Sequence[Share]) -> list[Batch]:
         """Shown in a trace also where another thread gathers ahead."""
         with record_function("gather") if self.timeline.in_trace else nullcontext():
-            return super().gather(share)
+            return super().gather_all(shares)
 
 
 @contextmanager
