@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import PAIRS, Goal, Sample, in_turn, write
+from regatta.engine.allocation import keep_freed_memory
 from regatta.problems.batch import Batch
 from regatta.problems.counts import confusion_of
 from regatta.problems.likeliest import likeliest
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(argv)
+    keep_freed_memory()  # as tasks.evaluate does; for all sides
     samples: list[Sample] = []
     for layout in LAYOUTS:
         samples += _measured(layout, options.batch, options.rounds, options.pairs)

@@ -13,6 +13,7 @@ from torch import nn
 
 from models import FAMILIES
 from models.weights import restore
+from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.costs import measure
 from regatta.engine.evaluating import Examiner, evaluate
 from regatta.engine.feed import Feed, feed_of
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
+        keep_freed_memory()
         leave_compiler_out()
         weights = Path("trained") / read_course().run(name).name
         print(f"{weights}: {verify(weights)}", flush=True)

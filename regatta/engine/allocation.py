@@ -4,9 +4,7 @@ import ctypes
 import platform
 
 # Parameters of glibc's mallopt(3).
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-LARGEST_MMAP_THRESHOLD_BYTES = 32 * 2**20
-"""glibc takes no larger one."""
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 NEVER = 2**31 - 1
 
 
@@ -23,6 +21,6 @@ def keep_freed_memory() -> None:
     for parameter, value in (
         (M_ARENA_MAX, 1),
         (M_TRIM_THRESHOLD, NEVER),
-        (M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES),
+        (M_MMAP_MAX, 0),
     ):
         libc.mallopt(parameter, value)

@@ -7,7 +7,7 @@ from torch.nn import functional
 from regatta.problems.batch import Batch
 from regatta.problems.confusion import class_scores, confusion, mean_loss, ratio
 from regatta.problems.counts import Counts, confusion_of, fixed_point
-from regatta.problems.likeliest import in_planes, likeliest
+from regatta.problems.likeliest import likeliest
 from regatta.problems.problem import ClassScores, Problem, Targets
 from regatta.settings.recipe import Recipe
 
@@ -67,7 +67,9 @@ def _mean_scored(losses_BHW: Tensor, truth_BHW: Tensor, targets: Targets) -> Ten
 
 def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     """Counts of the scored pixels of the valid samples; the loss is the plain cross-entropy."""
-    logits_BKHW = in_planes(logits_BKHW.float())  # as both the loss and the search for the likeliest want it
+    logits_BKHW = (
+        logits_BKHW.float().contiguous()
+    )  # as both the loss and the search for the likeliest want it
     truth_BHW = batch.targets.long().masked_fill(~batch.valid[:, None, None], targets.ignore_label)
     losses_BHW = functional.cross_entropy(
         logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
