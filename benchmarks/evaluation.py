@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import PAIRS, Goal, Sample, in_turn, write
-from regatta.engine.allocation import keep_freed_memory
+from regatta.allocation import keep_freed_memory
 from regatta.problems.batch import Batch
 from regatta.problems.counts import confusion_of
 from regatta.problems.likeliest import likeliest

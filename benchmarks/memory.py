@@ -29,11 +29,12 @@ STAGES = ("preprocess", "train")
 HEAD = """# Memory, as the data set grows
 
 Peak of the anonymous and shared memory of the real stage's process and all that it started, added up:
-RssAnon + RssShmem of /proc/PID/status, looked at every {look_ms:.0f} ms. (Pages that forked processes
-still share count once for each. Pages of mapped files do not count: those of the packed arrays belong to the
-page cache, which gives them back when somebody needs the room.) The set has {samples} JPEGs of {side}×{side}
-to train on, which are {packed_mb:.0f} MB packed, then 4 and 16 times as many; the run is `softmax` for one
-epoch with batches of 64. The sizes take turns, {pairs} times: memory scatters less than time.
+Pss_Anon + Pss_Shmem of /proc/PID/smaps_rollup, looked at every {look_ms:.0f} ms. (Pages that forked
+processes still share count once, in parts. Pages of mapped files do not count: those of the packed arrays
+belong to the page cache, which gives them back when somebody needs the room.) The set has {samples}
+JPEGs of {side}×{side} to train on, which are {packed_mb:.0f} MB packed, then 4 and 16 times as many; the
+run is `softmax` for one epoch with batches of 64. The sizes take turns, {pairs} times: memory scatters less
+than time.
 
 Made again by `python -m benchmarks.memory`."""
 
@@ -142,12 +143,12 @@ def _tree_bytes(pid: int) -> int:
 
 
 def _own_bytes(pid: int) -> int:
-    """Anonymous and shared memory of one process; 0 when it has just ended."""
+    """Its part of anonymous and shared memory; 0 when it has just ended."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    kept = (line.split() for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+    kept = (line.split() for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
     return sum(1024 * int(words[1]) for words in kept)
 
 

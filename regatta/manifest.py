@@ -7,6 +7,7 @@ Its name is hidden, so that nobody takes it for one of a data set's own files.
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +38,11 @@ def write_manifest(folder: Path) -> None:
     Raises:
         RegattaError: one of them has the manifest's own name.
     """
-    digests = {name: digest_of_file(folder / name) for name in _names(folder)}
+    names = _names(folder)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        digests = dict(
+            zip(names, threads.map(digest_of_file, [folder / name for name in names]), strict=True)
+        )
     if MANIFEST in digests:
         raise RegattaError(
             f"'{MANIFEST}': the data hold a file of this name, which is kept for ours; rename it"
@@ -70,7 +75,7 @@ def damages_in(folder: Path, fresh: bool = False) -> tuple[list[Damage], Cost]:
     if expected is None:
         lost = next((path for path in (folder, manifest) if not path.exists()), None)
         return [Damage(lost, "is missing") if lost else Damage(manifest, "is damaged")], Cost()
-    wrong, cost = differing({folder / name: digest for name, digest in expected.items()}, fresh=fresh)
+    wrong, cost = differing(((folder / name, digest) for name, digest in expected.items()), fresh=fresh)
     damages = [Damage(path, "is damaged" if found else "is missing") for path, found in wrong.items()]
     added = [name for name in _names(folder) if name not in expected and not _is_hidden(name)]
     return damages + [Damage(folder / name, "was added") for name in added], cost

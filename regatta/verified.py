@@ -8,19 +8,22 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from regatta.ledger import Key, Look, look_of, recall, remember
+from regatta.ledger import Entries, Key, Look, look_of, recall, remember
 
 Algorithm = Literal["sha256", "md5"]
 SETTLED_S = 2.0
 """What changed less than this before it is read is not remembered: the clock of a file system may be so
 coarse that a next change would look the same."""
 LARGE_BYTES = 2**20
+FILES_AT_ONCE = 1000
+"""What is noted of files while they are looked at takes a kilobyte each; data sets have a million."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class _Read:
 
 
 def differing(
-    expected: Mapping[Path, str], algorithm: Algorithm = "sha256", fresh: bool = False
+    expected: Iterable[tuple[Path, str]], algorithm: Algorithm = "sha256", fresh: bool = False
 ) -> tuple[dict[Path, str | None], Cost]:
     """Those files whose digest is not the expected one, with the one they have (None: no such file).
 
@@ -61,22 +64,32 @@ def differing(
     Raises:
         OSError: a file cannot be read.
     """
-    began_s = time.perf_counter()
-    looks, known = {path: _look(path) for path in expected}, {} if fresh else recall()
+    began_s, known = time.perf_counter(), {} if fresh else recall()
+    wrong: dict[Path, str | None] = {}
+    files = files_read = bytes_read = 0
+    coming = iter(expected)
+    while some := dict(islice(coming, FILES_AT_ONCE)):
+        missing, found = _looked_at(some, known, algorithm)
+        if not fresh:
+            _remember(found, algorithm)
+        digests = missing | {path: read.digest for path, read in found.items()}
+        wrong |= {path: digest for path, digest in digests.items() if digest != some[path]}
+        files, files_read = files + len(some), files_read + len(found)
+        bytes_read += sum(read.look[0] for read in found.values())
+    return wrong, Cost(files, files_read, bytes_read, time.perf_counter() - began_s)
+
+
+def _looked_at(
+    expected: Mapping[Path, str], known: Entries, algorithm: Algorithm
+) -> tuple[dict[Path, None], dict[Path, _Read]]:
+    """Files that are missing, and what was read of those that do not look as they are *known* to."""
+    looks = {path: _look(path) for path in expected}
     unsure = [
         path
         for path, look in looks.items()
         if look and known.get(_key(path, algorithm)) != (expected[path], look)
     ]
-    found = _read_all(unsure, algorithm)
-    if not fresh:
-        _remember(found, algorithm)
-    digests = {path: None for path, look in looks.items() if look is None} | {
-        path: read.digest for path, read in found.items()
-    }
-    wrong = {path: digest for path, digest in digests.items() if digest != expected[path]}
-    bytes_read = sum(read.look[0] for read in found.values())
-    return wrong, Cost(len(expected), len(found), bytes_read, time.perf_counter() - began_s)
+    return {path: None for path, look in looks.items() if look is None}, _read_all(unsure, algorithm)
 
 
 def _key(path: Path, algorithm: Algorithm) -> Key:

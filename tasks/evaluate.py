@@ -13,14 +13,13 @@ from torch import nn
 
 from models import FAMILIES
 from models.weights import restore
-from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.costs import measure
 from regatta.engine.evaluating import Examiner, evaluate
 from regatta.engine.feed import Feed, feed_of
 from regatta.engine.job import targets_of
 from regatta.engine.placement import placed
 from regatta.engine.precision import normaliser
-from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
 from regatta.manifest import verify
@@ -55,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        keep_freed_memory()
-        leave_compiler_out()
         weights = Path("trained") / read_course().run(name).name
         print(f"{weights}: {verify(weights)}", flush=True)
         entry = enter(read_trained(weights))
@@ -83,8 +80,7 @@ def enter(trained: TrainedRun) -> Entry:
             f"run 'dvc repro train@{trained.name}'"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if trained.settings.threads_per_worker != "auto":
-        torch.set_num_threads(trained.settings.threads_per_worker)
+    set_up_process(trained.settings.threads_per_worker)
     world, split = World(device=device), packed.split("test")
     recipe = trained.settings
     examiner = Examiner(

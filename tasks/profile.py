@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from regatta.cluster.resources import device_of, resources_of
-from regatta.engine.allocation import keep_freed_memory
-from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
 from regatta.packed.schema import open_packed
@@ -23,8 +22,8 @@ from regatta.profiling.rehearsal import Rehearsal, rehearsing
 from regatta.profiling.summary import summary
 from regatta.settings.course import read_course
 from regatta.whole import whole_folder
-from tasks.resolving import Resolved, build, resolve
-from tasks.train import input_of, job_of
+from tasks.resolving import Resolved, resolve
+from tasks.train import job_of, network_of
 
 ROUND_S = 3.0
 
@@ -59,13 +58,8 @@ def _rehearsing(resolved: Resolved, folder: Path) -> AbstractContextManager[Rehe
     packed = open_packed(Path("data/packed") / resolved.run.dataset)
     job = job_of(resolved, packed).model_copy(update={"folder": folder})
     resources = resources_of(job.recipe, job.run, torch.cuda.device_count())
-    torch.set_num_threads(resources.threads_per_worker)
-    keep_freed_memory()
-    leave_compiler_out()
-    torch.manual_seed(job.recipe.seed)
-    place = f"params.yaml: runs.{job.run}"
-    network = build(resolved.family, input_of(packed.schema), resolved.options, place)
-    return rehearsing(job, network, World(device=device_of(resources, 0)))
+    set_up_process(resources.threads_per_worker)
+    return rehearsing(job, network_of(job), World(device=device_of(resources, 0)))
 
 
 def _say(line: str) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +22,9 @@ from regatta.settings.home import home
 from regatta.settings.recipe import HOW_NOT_WHAT
 from tasks.publishing import publish, take_up
 from tasks.resolving import Resolved, build, resolve, sources
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -79,17 +83,23 @@ def job_of(resolved: Resolved, packed: Packed) -> Job:
 
 def train_worker(job: Job, world: World, say: Callable[[str], None]) -> None:
     """What each worker does: build the same network, and train it together."""
+    train(job, network_of(job), world, say)
+
+
+def network_of(job: Job) -> "nn.Module":
+    """The network that *job* trains, with the weights that its seed begins with.
+
+    Raises:
+        RegattaError: its family cannot be built for the data.
+    """
     import torch
 
     from models import FAMILIES
 
     family = FAMILIES[job.family]
-    schema = open_packed(job.data).schema
     torch.manual_seed(job.recipe.seed)
-    network = build(
-        family, input_of(schema), family.options.model_validate(job.options), f"params.yaml: runs.{job.run}"
-    )
-    train(job, network, world, say)
+    options = family.options.model_validate(job.options)
+    return build(family, input_of(open_packed(job.data).schema), options, f"params.yaml: runs.{job.run}")
 
 
 def input_of(schema: Schema) -> InputSpec:

@@ -16,6 +16,7 @@ GROUND = {
     "regatta.manifest",
     "regatta.verified",
     "regatta.arrays",
+    "regatta.allocation",
     "regatta.garbage",
 }
 """What every room stands on."""

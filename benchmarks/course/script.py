@@ -7,16 +7,13 @@ cached, watched, tracked or reported.
 import sys
 from pathlib import Path
 
-import torch
-
 from models import FAMILIES
 from models.weights import restore
-from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.evaluating import Examiner, evaluate
 from regatta.engine.feed import feed_of
 from regatta.engine.job import Job, channel_statistics, targets_of
 from regatta.engine.precision import normaliser
-from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.packed.schema import Packed, open_packed
 from regatta.problems import PROBLEMS
@@ -36,10 +33,7 @@ def main() -> None:
     packed = open_packed(data)
     job = job_of(resolved, packed)
     job.folder.mkdir(parents=True)
-    if resolved.recipe.threads_per_worker != "auto":
-        torch.set_num_threads(resolved.recipe.threads_per_worker)
-    keep_freed_memory()
-    leave_compiler_out()
+    set_up_process(resolved.recipe.threads_per_worker)
     train_worker(job, World(), lambda line: print(line, flush=True))
     print(scores(resolved, packed, job))
 

@@ -7,11 +7,9 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 
-import torch
-from torch import distributed, nn
+from torch import distributed
 
 from benchmarks.loops.questions import Answer, Question, answer_all, follow_all
-from models import FAMILIES
 from regatta.engine.clock import Clock
 from regatta.engine.job import Job
 from regatta.engine.order import permutation, step_shares
@@ -19,18 +17,9 @@ from regatta.engine.parts import Parts, assemble
 from regatta.engine.step import train_step
 from regatta.engine.training import train_epoch
 from regatta.engine.world import World
-from regatta.packed.schema import open_packed
-from tasks.resolving import build
-from tasks.train import input_of
+from tasks.train import network_of
 
 Say = Callable[[str], None]
-
-
-def network_of(job: Job) -> nn.Module:
-    """The network that `tasks.train` would train; every side trains the same."""
-    family, schema = FAMILIES[job.family], open_packed(job.data).schema
-    torch.manual_seed(job.recipe.seed)
-    return build(family, input_of(schema), family.options.model_validate(job.options), job.run)
 
 
 def answer_as_worker(job: Job, world: World, say: Say) -> None:

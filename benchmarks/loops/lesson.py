@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.data import DataLoader
 
-from benchmarks.loops.engine import network_of
 from benchmarks.loops.loaders import loader_of
 from regatta.engine.job import Job, targets_of
 from regatta.packed.schema import open_packed
 from regatta.settings.recipe import Recipe
+from tasks.train import network_of
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from benchmarks.loops.engine import answer_as_worker
 from benchmarks.loops.questions import answer_all
 from regatta.cluster.fitting import fit
 from regatta.cluster.resources import resources_of
-from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.job import Job
-from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.orphans import end_with_parent
 from regatta.packed.schema import open_packed
@@ -37,9 +36,7 @@ def main() -> None:
     elif side == LIGHTNING:
         answer_as_lightning(job)
     elif side == PLAIN:
-        # What `regatta.cluster` does to a worker's process besides.
-        keep_freed_memory()
-        leave_compiler_out()
+        set_up_process(torch.get_num_threads())  # as `regatta.cluster` does
         answer_as_worker(job, World(), partial(print, flush=True))
     else:
         fit(answer_as_worker, job)

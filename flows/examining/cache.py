@@ -34,7 +34,7 @@ def cache_objects(fresh: bool = False) -> Iterator[Finding]:
         cache = _folder(repo)
     yield from room(Place("DVC's cache", cache, LEAST_FREE_GB))
     oids = dict(objects(cache))
-    wrong, cost = differing({path: oid.removesuffix(DIR) for path, oid in oids.items()}, "md5", fresh)
+    wrong, cost = differing(((path, oid.removesuffix(DIR)) for path, oid in oids.items()), "md5", fresh)
     damaged = [Damaged(path, oids[path], found) for path, found in wrong.items() if found]
     needed = needs(_projects(), cache) if damaged else {}
     for one in damaged:
@@ -52,7 +52,7 @@ def outputs(fresh: bool = False) -> Iterator[Finding]:
     with Repo() as repo:
         kept = [out for out in repo.index.outs if out.use_cache and out.hash_info and not out.status()]
         expected = {path: (md5, out) for out in kept for path, md5 in _files(out, _folder(repo))}
-        wrong, cost = differing({path: md5 for path, (md5, _) in expected.items()}, "md5", fresh)
+        wrong, cost = differing(((path, md5) for path, (md5, _) in expected.items()), "md5", fresh)
         for path in wrong:
             out, name = expected[path][1], from_here(path)
             text = f"{name} does not hold what dvc.lock says, and DVC does not see it"

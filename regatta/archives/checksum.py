@@ -13,5 +13,5 @@ def check_file(path: Path, file: SourceFile) -> str | None:
         return f"expected {file.size_bytes} bytes, found {size_bytes}"
     algorithm: Algorithm = "sha256" if file.sha256 else "md5"
     expected = file.sha256 or file.md5 or ""
-    wrong, _ = differing({path: expected}, algorithm)
+    wrong, _ = differing([(path, expected)], algorithm)
     return f"expected {algorithm} {expected}, found {wrong[path]}" if wrong else None

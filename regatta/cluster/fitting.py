@@ -20,10 +20,9 @@ from regatta.cluster.fault import fault_in, hand_over, make_room_for_fault
 from regatta.cluster.lines import lines_shown, speak_into
 from regatta.cluster.resources import Resources, device_of, resources_of
 from regatta.cluster.watchdog import watched
-from regatta.engine.allocation import keep_freed_memory
 from regatta.engine.checkpoint import newest_name
 from regatta.engine.job import Job
-from regatta.engine.uncompiled import leave_compiler_out
+from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.errors import RegattaError, line_of
 from regatta.garbage import collect_as_usual
@@ -120,9 +119,7 @@ def _on_worker(task: _Task) -> None:
     if task.remote and rank == 0:
         size = context.get_world_size()
         print(f"training with {size} worker{'s'[: size > 1]}", flush=True)
-    torch.set_num_threads(task.resources.threads_per_worker)
-    keep_freed_memory()
-    leave_compiler_out()
+    set_up_process(task.resources.threads_per_worker)
     collect_as_usual()
     device = device_of(task.resources, context.get_local_rank())
     if device.type == "cuda":

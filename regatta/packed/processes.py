@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from regatta.allocation import keep_freed_memory
 from regatta.errors import RegattaError
 
 Work = Callable[[int], Any]
@@ -51,6 +52,7 @@ def _started(
 
 def _answer(work: Work, numbers: Sequence[int], pipe: Connection, readers: Sequence[Connection]) -> None:
     gc.freeze()  # To look through what was there before would copy all its pages.
+    keep_freed_memory()  # The next picture is as large as this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer.
     for reader in readers:
         reader.close()  # Once the parent is gone, nobody reads, and the next answer ends this process.

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from regatta.engine.allocation import keep_freed_memory
+from regatta.allocation import keep_freed_memory
 from regatta.engine.training import train
 from regatta.engine.uncompiled import leave_compiler_out
 from regatta.engine.world import World
