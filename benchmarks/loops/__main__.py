@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.loops.cases import CASES, RAY_STEPS, WORKERS_STEPS, goals_of, goals_of_ray, goals_of_workers
+from benchmarks.loops.cases import (
+    CASES,
+    RAY_OFTEN,
+    RAY_STEPS,
+    WORKERS_STEPS,
+    goals_of,
+    goals_of_ray,
+    goals_of_workers,
+)
 from benchmarks.loops.data import Origin, lay_out
 from benchmarks.loops.matches import against_others, one_against_two, plain_against_ray
 from benchmarks.measuring import PAIRS, Goal, Sample, page, write
@@ -70,9 +78,9 @@ def measured(project: Path, pairs: int, only: Sequence[str] | None) -> tuple[lis
 def matches(project: Path, pairs: int) -> Iterator[tuple[str, Match, list[Goal]]]:
     """Each match, with its run and its goals."""
     for case in CASES:
-        yield case.run, partial(against_others, project, case, pairs), goals_of(case)
+        yield case.run, partial(against_others, project, case, pairs * case.often), goals_of(case)
     for run, steps in RAY_STEPS.items():
-        yield run, partial(plain_against_ray, project, run, steps, pairs), goals_of_ray(run)
+        yield run, partial(plain_against_ray, project, run, steps, pairs * RAY_OFTEN), goals_of_ray(run)
     for run, steps in WORKERS_STEPS.items():
         yield run, partial(one_against_two, project, run, steps, pairs), goals_of_workers(run)
 

@@ -18,6 +18,8 @@ class Case:
     """Of the others, which are slower."""
     warm_up_steps: int
     """Before each measurement: a DataLoader's processes are to be at work by then, and what slept awake."""
+    often: int = 1
+    """So many times the pairs of others: short steps feel every other process of the machine."""
 
 
 OURS, IN_MEMORY, TUTORIAL, LIGHTNING = "ours", "one batch in memory", "tutorial's loop", "Lightning"
@@ -26,14 +28,14 @@ PLAIN, RAY = "plain engine", "one Ray Train worker"
 ONE, TWO = "1 × 1", "2 × 1"
 
 CASES = (
-    Case("mlp", 3, steps=1000, others_steps=150, warm_up_steps=10),
-    Case("cnn", 3, steps=1200, others_steps=150, warm_up_steps=10),
-    Case("lenet", 3, steps=400, others_steps=150, warm_up_steps=20),
+    Case("mlp", 3, steps=300, others_steps=100, warm_up_steps=30, often=3),
+    Case("cnn", 3, steps=300, others_steps=100, warm_up_steps=30, often=3),
+    Case("lenet", 3, steps=150, others_steps=75, warm_up_steps=20, often=3),
     Case("resnet18", 1.2, steps=1, others_steps=1, warm_up_steps=1),
     Case("unet", 1.2, steps=3, others_steps=3, warm_up_steps=1),
     Case("fpn", 1.2, steps=3, others_steps=3, warm_up_steps=1),
 )
-RAY_STEPS = {"mlp": 800, "cnn": 1000}
+RAY_STEPS, RAY_OFTEN = {"mlp": 300, "cnn": 300}, 3
 """Nets of short steps, where anything that Ray Train adds to each would be felt."""
 WORKERS_STEPS = {"unet": 2, "resnet18": 2}
 

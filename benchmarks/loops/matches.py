@@ -62,7 +62,7 @@ def one_against_two(project: Path, run: str, steps: int, pairs: int) -> list[Sam
 
 
 def _pair(project: Path, measure: str, runs: dict[str, str], steps: int, pairs: int) -> list[Sample]:
-    question = Question(steps, warm_up_steps=max(1, steps // 100))
+    question = Question(steps, warm_up_steps=max(1, steps // 10))
     with ExitStack() as stack:
         up = {name: stack.enter_context(side(project, run, name)) for name, run in runs.items()}
         for asked in up.values():
