@@ -41,9 +41,9 @@ HEAD = f"""\
 Made by `python -m benchmarks.checkpoints`: `unet` with a ResNet-34 (a checkpoint is 196 MB), {STEPS} steps
 of two images, with a checkpoint every {EVERY_S["checkpoints"]:.0f} s and with none, in turn. What one costs
 is then seen in two ways, each held against an interval of {INTERVAL_S:.0f} s: how much longer the {NEAR}
-steps after each took than the {NEAR} before it; and how much longer the training that kept them took than the one
-beside it that kept none, by the number that it kept. The first is the one to trust where a machine's speed
-wavers from one minute to the next."""
+steps after each took than the {NEAR} before it; and how much longer the training that kept them took than
+the one beside it that kept none, by the number that it kept. The first is the one to trust where a machine's
+speed wavers from one minute to the next."""
 
 
 @dataclass(frozen=True)

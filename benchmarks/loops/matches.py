@@ -1,13 +1,15 @@
 """Who is measured against whom, in turn."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.loops.asking import Asked, side
 from benchmarks.loops.cases import (
+    BESIDE,
     IN_MEMORY,
     LIGHTNING,
     ONE,
@@ -18,6 +20,7 @@ from benchmarks.loops.cases import (
     TWO,
     WAITING,
     Case,
+    memory_measure,
     ray_measure,
     time_measure,
     workers_measure,
@@ -29,7 +32,10 @@ UNIT = "samples/s"
 
 
 def against_others(project: Path, case: Case, pairs: int) -> list[Sample]:
-    """Our loop, our step on one batch, a tutorial's loop, Lightning's; and what of our time was waiting."""
+    """Our loop, a tutorial's, Lightning's; then our loop and our step on one batch; what of it was waiting.
+
+    One batch has a match of its own: who has slept while others measured begins slower.
+    """
     loop = Question(case.steps, case.warm_up_steps)
     step = replace(loop, what="step")
     others = Question(case.others_steps, case.warm_up_steps)
@@ -43,33 +49,51 @@ def against_others(project: Path, case: Case, pairs: int) -> list[Sample]:
         _warm_up(up[LIGHTNING], Question(1))
         sides: dict[str, Callable[[], float]] = {
             OURS: partial(_samples_per_s, up[OURS], loop, answers),
-            IN_MEMORY: partial(_samples_per_s, up[OURS], step),
             TUTORIAL: partial(_samples_per_s, up[TUTORIAL], others),
             LIGHTNING: partial(_samples_per_s, up[LIGHTNING], others),
         }
         samples = in_turn(case.run, UNIT, sides, pairs)
+        alone: dict[str, Callable[[], float]] = {
+            OURS: partial(_samples_per_s, up[OURS], loop, answers),
+            IN_MEMORY: partial(_samples_per_s, up[OURS], step),
+        }
+        samples += in_turn(memory_measure(case.run), UNIT, alone, pairs)
     return samples + _times(case.run, answers)
 
 
 def plain_against_ray(project: Path, run: str, steps: int, pairs: int) -> list[Sample]:
     """The engine by itself, and as the one worker of Ray Train in its local mode."""
-    return _pair(project, ray_measure(run), {PLAIN: run, RAY: run}, steps, pairs)
+    question = Question(steps, warm_up_steps=max(1, steps // 10))
+    with _up(project, {PLAIN: run, RAY: run}, question) as up:
+        sides = {name: partial(_samples_per_s, asked, question) for name, asked in up.items()}
+        return in_turn(ray_measure(run), UNIT, sides, pairs)
 
 
 def one_against_two(project: Path, run: str, steps: int, pairs: int) -> list[Sample]:
-    """One worker of one thread, and two Ray workers of one thread each."""
-    return _pair(project, workers_measure(run), {ONE: f"{run}-1", TWO: f"{run}-2"}, steps, pairs)
+    """One worker of one thread; two Ray workers of one thread each; two runs of one that share nothing."""
+    question = Question(steps, warm_up_steps=1)
+    with _up(project, {ONE: f"{run}-1", TWO: f"{run}-2", BESIDE: f"{run}-1"}, question) as up:
+        sides: dict[str, Callable[[], float]] = {
+            ONE: partial(_samples_per_s, up[ONE], question),
+            TWO: partial(_samples_per_s, up[TWO], question),
+            BESIDE: partial(_samples_per_s_together, (up[ONE], up[BESIDE]), question),
+        }
+        return in_turn(workers_measure(run), UNIT, sides, pairs)
 
 
-def _pair(project: Path, measure: str, runs: dict[str, str], steps: int, pairs: int) -> list[Sample]:
-    question = Question(steps, warm_up_steps=max(1, steps // 10))
+@contextmanager
+def _up(project: Path, runs: dict[str, str], question: Question) -> Generator[dict[str, Asked], None, None]:
+    """Each side that *runs* names, with its run, after it has answered *question* once."""
     with ExitStack() as stack:
         up = {name: stack.enter_context(side(project, run, name)) for name, run in runs.items()}
         for asked in up.values():
             _warm_up(asked, question)
-        return in_turn(
-            measure, UNIT, {name: partial(_samples_per_s, up[name], question) for name in up}, pairs
-        )
+        yield up
+
+
+def _samples_per_s_together(several: Sequence[Asked], question: Question) -> float:
+    with ThreadPoolExecutor(len(several)) as threads:
+        return sum(threads.map(_samples_per_s, several, [question] * len(several)))
 
 
 def _warm_up(asked: Asked, *questions: Question) -> None:
