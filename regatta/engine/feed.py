@@ -50,7 +50,9 @@ class Feed:
             yield from zip(several, batches, strict=True)
 
     def _one_ahead(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
-        with ThreadPoolExecutor(1, thread_name_prefix="feed") as thread:
+        # One thread of its own, and no team: OpenMP has teams wait asleep, the step's too, once there are
+        # more threads than cores, and waking up between operators cost a tenth of a step.
+        with ThreadPoolExecutor(1, "feed", torch.set_num_threads, (1,)) as thread:
             ahead: deque[tuple[Share, Future[Batch]]] = deque()
             for share in shares:
                 ahead.append((share, thread.submit(self.gather, share)))
