@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 BENCHMARKS = {
     "loops": ("mirror", "camvid"),
-    "variants": ("mirror", "camvid"),
     "packing": ("mirror", "camvid"),
     "evaluation": (),
     "memory": (),
