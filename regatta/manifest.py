@@ -40,9 +40,8 @@ def write_manifest(folder: Path) -> None:
     """
     names = _names(folder)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        digests = dict(
-            zip(names, threads.map(digest_of_file, [folder / name for name in names]), strict=True)
-        )
+        found = threads.map(digest_of_file, [folder / name for name in names])
+        digests = dict(zip(names, found, strict=True))
     if MANIFEST in digests:
         raise RegattaError(
             f"'{MANIFEST}': the data hold a file of this name, which is kept for ours; rename it"

@@ -67,9 +67,8 @@ def _mean_scored(losses_BHW: Tensor, truth_BHW: Tensor, targets: Targets) -> Ten
 
 def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     """Counts of the scored pixels of the valid samples; the loss is the plain cross-entropy."""
-    logits_BKHW = (
-        logits_BKHW.float().contiguous()
-    )  # as both the loss and the search for the likeliest want it
+    # In planes: the loss and the search for the likeliest class both go through them.
+    logits_BKHW = logits_BKHW.float().contiguous()
     truth_BHW = batch.targets.long().masked_fill(~batch.valid[:, None, None], targets.ignore_label)
     losses_BHW = functional.cross_entropy(
         logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
