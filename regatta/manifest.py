@@ -7,6 +7,7 @@ Its name is hidden, so that nobody takes it for one of a data set's own files.
 
 import json
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from regatta.digest import digest_of_file
 from regatta.errors import RegattaError
-from regatta.verified import Cost, differing
+from regatta.verified import FILES_AT_ONCE, Cost, differing
 
 MANIFEST = ".manifest.json"
 REPAIR = "python -m flows.doctor --fix; dvc repro"
@@ -39,14 +40,12 @@ def write_manifest(folder: Path) -> None:
         RegattaError: one of them has the manifest's own name.
     """
     names = _names(folder)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        found = threads.map(digest_of_file, [folder / name for name in names])
-        digests = dict(zip(names, found, strict=True))
-    if MANIFEST in digests:
+    if MANIFEST in names:
         raise RegattaError(
             f"'{MANIFEST}': the data hold a file of this name, which is kept for ours; rename it"
         )
-    (folder / MANIFEST).write_bytes(_bytes(digests))
+    with (folder / MANIFEST).open("wb") as file:
+        file.writelines(_text(_digested(folder, names)))
 
 
 def verify(*folders: Path) -> Cost:
@@ -70,34 +69,73 @@ def damages_in(folder: Path, fresh: bool = False) -> tuple[list[Damage], Cost]:
     With *fresh*, files are read that look as they did when they were last read.
     """
     manifest = folder / MANIFEST
-    expected = _read(manifest)
-    if expected is None:
-        lost = next((path for path in (folder, manifest) if not path.exists()), None)
+    lost = next((path for path in (folder, manifest) if not path.exists()), None)
+    if lost or not _is_whole(manifest):
         return [Damage(lost, "is missing") if lost else Damage(manifest, "is damaged")], Cost()
-    wrong, cost = differing(((folder / name, digest) for name, digest in expected.items()), fresh=fresh)
+    wrong, cost = differing(((folder / name, digest) for name, digest in _entries(manifest)), fresh=fresh)
     damages = [Damage(path, "is damaged" if found else "is missing") for path, found in wrong.items()]
-    added = [name for name in _names(folder) if name not in expected and not _is_hidden(name)]
-    return damages + [Damage(folder / name, "was added") for name in added], cost
+    there = cost.files - sum(found is None for found in wrong.values())
+    if sum(1 for _ in _walk(folder)) > there + 1:  # only then are all names kept in memory
+        known = {name for name, _ in _entries(manifest)}
+        added = [name for name in _names(folder) if name not in known and not _is_hidden(name)]
+        damages += [Damage(folder / name, "was added") for name in added]
+    return damages, cost
 
 
-def _read(manifest: Path) -> dict[str, str] | None:
-    """Digests by path; None when the manifest is not, byte for byte, what was written."""
+def _digested(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for begin in range(0, len(names), FILES_AT_ONCE):
+            some = names[begin : begin + FILES_AT_ONCE]
+            yield from zip(some, threads.map(digest_of_file, [folder / name for name in some]), strict=True)
+
+
+def _is_whole(manifest: Path) -> bool:
+    """Whether it is, byte for byte, what was written."""
+    again = sha256()
     try:
-        content = manifest.read_bytes()
-        digests: dict[str, str] = json.loads(content)["files"]
-        return digests if content == _bytes(digests) else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
+        for part in _text(_entries(manifest)):
+            again.update(part)
+    except ValueError:
+        return False
+    return again.hexdigest() == digest_of_file(manifest)
 
 
-def _bytes(digests: dict[str, str]) -> bytes:
-    own = sha256(json.dumps(digests).encode()).hexdigest()
-    return (json.dumps({"files": digests, "sha256": own}, indent=1) + "\n").encode()
+def _entries(manifest: Path) -> Iterator[tuple[str, str]]:
+    """Name and digest of each file, a line at a time: a set of a million files has 200 MB of them.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
+    with manifest.open("rb") as lines:
+        for line in lines:
+            if line.startswith(b"  "):
+                ((name, digest),) = json.loads(b"{" + line.strip().removesuffix(b",") + b"}").items()
+                yield name, digest
+
+
+def _text(entries: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """The manifest, in parts."""
+    own, comma = sha256(b"{"), b""
+    yield b'{\n "files": {'
+    for name, digest in entries:
+        entry = f"{json.dumps(name)}: {json.dumps(digest)}".encode()
+        own.update(b", " + entry if comma else entry)
+        yield comma + b"\n  " + entry
+        comma = b","
+    own.update(b"}")
+    yield b"\n }" if comma else b"}"
+    yield f',\n "sha256": "{own.hexdigest()}"\n}}\n'.encode()
 
 
 def _names(folder: Path) -> list[str]:
-    parents = ((Path(parent).relative_to(folder), files) for parent, _, files in os.walk(folder))
-    return sorted((place / name).as_posix() for place, files in parents for name in files)
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Names of all files below *folder*, the manifest's among them."""
+    for parent, _, files in os.walk(folder):
+        inside = Path(parent).relative_to(folder).as_posix()
+        yield from files if inside == "." else (f"{inside}/{name}" for name in files)
 
 
 def _is_hidden(name: str) -> bool:

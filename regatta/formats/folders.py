@@ -22,7 +22,7 @@ def list_images(raw: Path, place: str) -> tuple[list[str], list[str]]:
     inside = f"{PurePosixPath(place)}/" if depth(place) else ""
     images: list[str] = []
     ignored: list[str] = []
-    for name in sorted(_files(folder, inside), key=_parts):
+    for name in sorted(_files(folder, inside), key=_in_folders):
         (images if _suffix(name) in SUFFIXES else ignored).append(name)
     return images, ignored
 
@@ -44,8 +44,9 @@ def _files(folder: Path | str, inside: str) -> Iterator[str]:
                 yield f"{inside}{entry.name}"
 
 
-def _parts(name: str) -> list[str]:
-    return name.split("/")
+def _in_folders(name: str) -> str:
+    """Sorts as the list of the name's parts does: no name holds a character that comes before this one."""
+    return name.replace("/", "\0")
 
 
 def _suffix(name: str) -> str:

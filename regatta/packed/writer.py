@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,17 @@ def pack_split(samples: Samples, card: Card, folder: Path, advance: Callable[[in
         for begin, found in zip(begins, in_order(pack, begins, os.cpu_count() or 1), strict=True):
             images.keep(begin, len(found.names))
             targets.keep(begin, len(found.names))
-            parts.append(found)
+            parts.append(replace(found, names=_same(found.names, samples.names[begin : begin + step])))
             advance(len(found.names) + len(found.unreadable))
     statistics = merged(parts)
     (folder / "names.json").write_text(json.dumps(statistics.names), encoding="utf-8")
     return statistics
+
+
+def _same(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """*names*, as the strings of *known* that they came from: one of each is enough to keep."""
+    kept = dict(zip(known, known, strict=True))
+    return tuple(kept[name] for name in names)
 
 
 def _block_samples(card: Card) -> int:
