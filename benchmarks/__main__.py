@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 BENCHMARKS = {
     "loops": ("mirror", "camvid"),
+    "variants": ("mirror", "camvid"),
     "packing": ("mirror", "camvid"),
     "evaluation": (),
     "memory": (),

@@ -37,7 +37,7 @@ CASES = (
 )
 RAY_STEPS, RAY_OFTEN = {"mlp": 300, "cnn": 300}, 3
 """Nets of short steps, where anything that Ray Train adds to each would be felt."""
-WORKERS_STEPS = {"unet": 2, "resnet18": 2}
+WORKERS_STEPS = {"unet": 4, "resnet18": 4}
 
 
 def goals_of(case: Case) -> list[Goal]:

@@ -73,7 +73,7 @@ class Feed:
 
     def gather_all(self, shares: Sequence[Share]) -> list[Batch]:
         """The same of several shares at once."""
-        sizes = [len(share.ids) for share in shares]
+        sizes = [share.ids.shape[0] for share in shares]
         ids = torch.cat([share.ids for share in shares])
         here = ids if self.images.device.type == "cpu" else ids.to(self.device)
         images_NCHW = self._moved(self.images.index_select(0, here)).permute(0, 3, 1, 2)

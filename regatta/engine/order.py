@@ -6,6 +6,7 @@ a run resumed in mid-epoch, or by another number of workers, goes on with the sa
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -52,18 +53,24 @@ def step_shares(
     """What worker *rank* of *workers* reads in the epoch's optimiser step *step*: one share a micro-batch."""
     reach = batch_size * accumulation
     whole = order[step * reach : (step + 1) * reach]
-    return [_share(batch, rank, workers, len(whole)) for batch in whole.split(batch_size)]
+    total = whole.shape[0]
+    batches = whole.split(batch_size) if accumulation > 1 else (whole,)
+    return [_share(batch, rank, workers, total) for batch in batches]
 
 
 def _share(batch: Tensor, rank: int, workers: int, total: int) -> Share:
-    start, stop = (len(batch) * r // workers for r in (rank, rank + 1))
-    ids = batch[start:stop]
-    missing = max(SMALLEST_SHARE - len(ids), 0)
-    valid = torch.ones(len(ids) + missing, dtype=torch.bool)
+    samples = batch.shape[0]
+    start, stop = samples * rank // workers, samples * (rank + 1) // workers
+    ids, missing = batch[start:stop], max(SMALLEST_SHARE - (stop - start), 0)
     if missing:
-        valid[len(ids) :] = False
         ids = torch.cat([ids, batch[:1].expand(missing)])
-    return Share(ids, valid, slice(start, stop), total)
+    return Share(ids, _valid(stop - start, missing), slice(start, stop), total)
+
+
+@cache
+def _valid(samples: int, missing: int) -> Tensor:
+    """bool[samples + missing]. One for all shares that are alike: it is read and never written."""
+    return torch.cat([torch.ones(samples, dtype=torch.bool), torch.zeros(missing, dtype=torch.bool)])
 
 
 def evaluation_shares(samples: int, batch_size: int, rank: int, workers: int) -> list[Share]:
