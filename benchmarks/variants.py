@@ -35,9 +35,10 @@ from tasks.train import network_of
 FP32, BF16, COMPILED = "fp32", "bf16", "fp32, compiled"
 HEAD = """# Steps in bf16, and compiled
 
-Made by `python -m benchmarks.variants`, with {data}. Samples a second of the engine's step (`train_step`) on
-one batch in memory, {threads} threads: in fp32; in bf16 (`precision: bf16`); in fp32 with the network
-compiled by `torch.compile`, which the engine does not do. "Until compiled" is how long its first two steps
+Made by `python -m benchmarks.variants`, with {data}. Samples a second
+of the engine's step (`train_step`) on one batch in memory, {threads} threads: in fp32; in bf16
+(`precision: bf16`); in fp32 with the network compiled by `torch.compile`, which the engine does not do. What these are for is a
+decision for each net, so there is no goal. "Until compiled" is how long its first two steps
 take: so many seconds training has to win back."""
 
 
