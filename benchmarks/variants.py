@@ -37,8 +37,8 @@ HEAD = """# Steps in bf16, and compiled
 
 Made by `python -m benchmarks.variants`, with {data}. Samples a second
 of the engine's step (`train_step`) on one batch in memory, {threads} threads: in fp32; in bf16
-(`precision: bf16`); in fp32 with the network compiled by `torch.compile`, which the engine does not do. What these are for is a
-decision for each net, so there is no goal. "Until compiled" is how long its first two steps
+(`precision: bf16`); in fp32 with the network compiled by `torch.compile`, which the engine does not do. What
+these are for is a decision for each net, so there is no goal. "Until compiled" is what its first two steps
 take: so many seconds training has to win back."""
 
 
