@@ -116,11 +116,12 @@ def make_project(folder: Path, source: Path) -> Path:
     for name, card in (("paints", paints), ("squares", squares)):
         text = card.replace(f"~/pictures/{name}", str(source / name))
         (project / f"datasets/{name}.yaml").write_text(text)
-    family, line = told("python")
+    family, lines = told("python")
+    imported, listed = lines.splitlines(keepends=True)
     (project / "models/colour.py").write_text(family)
     listing = project / "models/__init__.py"
-    text = listing.read_text().replace("import (", "import (\n    colour,", 1)
-    listing.write_text(text.replace('    "softmax"', f'{line}    "softmax"', 1))
+    text = listing.read_text().replace("import (\n", f"import (\n{imported}", 1)
+    listing.write_text(text.replace('    "softmax"', f'{listed}    "softmax"', 1))
     params = yaml.safe_load((project / "params.yaml").read_text())
     params |= {"datasets": ["digits", "paints", "squares"], "runs": RUNS}
     params["defaults"] |= {"epochs": 2, "threads_per_worker": 1}
