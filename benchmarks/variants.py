@@ -1,8 +1,8 @@
 """Steps in bf16, and compiled, against the same steps in fp32: on one batch that is already in memory.
 
-    python -m benchmarks.variants [--mirror DIR] [--camvid DIR]
+    python -m benchmarks.variants [--mirror DIR] [--camvid DIR] [--pairs N] [--only RUN …]
 
-What these are for is a decision for each net, so there is no goal. DIR as for `python -m benchmarks.loops`.
+DIR as for `python -m benchmarks.loops`.
 """
 
 import argparse

@@ -77,7 +77,4 @@ def evaluation_shares(samples: int, batch_size: int, rank: int, workers: int) ->
     """Whole batches in turn, so that a batch's composition, and every bit of its scores,
     does not depend on the number of workers."""
     batches = torch.arange(samples).split(batch_size)
-    return [
-        Share(ids, torch.ones(len(ids), dtype=torch.bool), slice(0, len(ids)), samples)
-        for ids in batches[rank::workers]
-    ]
+    return [Share(ids, _valid(len(ids), 0), slice(0, len(ids)), samples) for ids in batches[rank::workers]]
