@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
+from torch.profiler import ProfilerActivity, profile
 
 from regatta.engine import optimisation
 from regatta.engine.checkpoint import optimiser_tensors, restore_optimiser
@@ -96,6 +97,27 @@ def test_one_kernel_updates_as_torchs_plain_loop_does(
     for kind in (SGD, Adam, AdamW):
         monkeypatch.setattr(optimisation, kind.__name__, plain(kind))
     torch.testing.assert_close(updated(recipe, 6)[0], fused)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "adamw"])
+def test_an_update_copies_no_gradient(optimiser: Literal["sgd", "adam", "adamw"]) -> None:
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        updated(Recipe(optimiser=optimiser, momentum=0.9), 2)
+    names = {event.key for event in seen.key_averages()}
+    assert any(name.startswith("aten::_fused") for name in names)
+    assert "aten::contiguous" not in names
+
+
+def test_gradients_are_gone_after_an_update_and_weights_without_any_stay() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Conv2d(5, 2, 3)).to(memory_format=torch.channels_last)
+    before = [weight.detach().clone() for weight in network.parameters()]
+    optimiser = optimiser_of(network, Recipe(lr=0.1))
+    network[0](torch.rand(1, 3, 4, 4)).sum().backward()
+    optimiser.step()
+    optimiser.zero_grad()
+    assert [weight.grad for weight in network.parameters()] == [None] * 4
+    changed = [not torch.equal(was, now) for was, now in zip(before, network.parameters(), strict=True)]
+    assert changed == [True, True, False, False]
 
 
 def test_vectors_do_not_decay() -> None:

@@ -10,7 +10,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -112,18 +111,12 @@ def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
 
 def restore_optimiser(optimiser: Optimizer, tensors: dict[str, Tensor]) -> None:
     """The inverse of `optimiser_tensors`; groups and rates come from the recipe."""
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in under("optimiser", tensors).items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = _laid_out_like(weights[int(index)], value)
+        state.setdefault(int(index), {})[name] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _laid_out_like(weight: Tensor, value: Tensor) -> Tensor:
-    """A fused update takes states in their weight's order in memory, whatever their own, and says nothing."""
-    return torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
 
 
 def under(room: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

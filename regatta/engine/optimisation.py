@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules. A rate is a pure function of the step, so it needs no state."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,44 @@ from regatta.settings.recipe import Recipe
 
 
 def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser over the parameters that train.
+    """The recipe's optimiser over the parameters that train, each as it lies in memory.
 
     Weight decay spares biases and normalisation (vectors), as in He et al. 2018 (arXiv 1812.01187, 3.1).
+    A step takes the gradients of weights that do not lie in the order of their dimensions away from them.
     """
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    turned = [_Turned(weight, order) for weight in weights if (order := _order_in_memory(weight))]
+    lying = {id(each.weight): each.lying for each in turned}
+    optimiser = _over([lying.get(id(weight), weight) for weight in weights], recipe)
+    optimiser.register_step_pre_hook(partial(_hand_over_gradients, turned))
+    return optimiser
+
+
+class _Turned:
+    """A weight, and the same memory with its dimensions in the order in which they lie there.
+
+    torch's fused kernels copy the gradient of each weight that is not contiguous, as those that lie channels
+    last are not: on a CPU that takes three times as long as the update itself.
+    """
+
+    def __init__(self, weight: nn.Parameter, order: list[int]) -> None:
+        self.weight, self.order = weight, order
+        self.lying = nn.Parameter(weight.detach().permute(order))
+
+
+def _order_in_memory(weight: Tensor) -> list[int]:
+    """Its dimensions, those that change slowest first; none where they lie in their own order."""
+    return [] if weight.is_contiguous() else sorted(range(weight.dim()), key=weight.stride, reverse=True)
+
+
+def _hand_over_gradients(turned: list[_Turned], *_: object) -> None:
+    """Autograd lays a gradient out as its weight lies."""
+    for each in turned:
+        gradient, each.weight.grad = each.weight.grad, None
+        each.lying.grad = None if gradient is None else gradient.permute(each.order)
+
+
+def _over(trained: list[nn.Parameter], recipe: Recipe) -> Optimizer:
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
