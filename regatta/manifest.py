@@ -131,11 +131,14 @@ def _names(folder: Path) -> list[str]:
     return sorted(_walk(folder))
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path | str, inside: str = "") -> Iterator[str]:
     """Names of all files below *folder*, the manifest's among them."""
-    for parent, _, files in os.walk(folder):
-        inside = Path(parent).relative_to(folder).as_posix()
-        yield from files if inside == "." else (f"{inside}/{name}" for name in files)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, f"{inside}{entry.name}/")
+            elif not entry.is_dir():
+                yield f"{inside}{entry.name}"
 
 
 def _is_hidden(name: str) -> bool:

@@ -68,7 +68,7 @@ def samples_to_show(
                 Sample(
                     kind=kind,
                     id=sample,
-                    name=split.names[sample],
+                    name=split.names[int(sample)],
                     image=split.images[sample],
                     truth=_named(torch.as_tensor(split.targets[sample]), trained),
                     prediction=_named(found, trained),

@@ -16,6 +16,7 @@ GROUND = {
     "regatta.manifest",
     "regatta.verified",
     "regatta.arrays",
+    "regatta.names",
     "regatta.allocation",
     "regatta.garbage",
 }

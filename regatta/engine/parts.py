@@ -1,5 +1,6 @@
 """What a training loop turns: network, optimiser, data and state, put together or resumed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class Parts:
     saver: Saver
     journal: Journal | None
     """On the worker that leads."""
-    names: tuple[str, ...]
+    names: Sequence[str]
     """The training samples' names."""
 
     @property

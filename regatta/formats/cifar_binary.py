@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from regatta.errors import RegattaError
 from regatta.formats.labels import check_labels
 from regatta.formats.source import Pixels, Source
+from regatta.names import Names
 from regatta.settings.card import Card
 from regatta.settings.origin import SplitName, SplitSource
 
@@ -31,7 +32,7 @@ def open_cifar_binary(raw: Path, card: Card, split: SplitName, place: SplitSourc
     check_labels(labels, card, raw / place.files[0])
     where = [(part, number) for part in records for number in range(len(part))]
     pairs = zip(place.files, records, strict=True)
-    names = tuple(f"{name}#{number}" for name, part in pairs for number in range(len(part)))
+    names = Names(f"{name}#{number}" for name, part in pairs for number in range(len(part)))
     return Source(names, labels, lambda at: _pixels(*where[at]))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from regatta.arrays import open_array
 from regatta.formats.source import Pixels, Source
+from regatta.names import Names
 from regatta.settings.card import Card
 from regatta.settings.origin import SplitName, SplitSource
 
@@ -41,5 +42,5 @@ def open_digits(raw: Path, card: Card, split: SplitName, place: SplitSource) -> 
     images = open_array(raw / "images.npy", stage).astype(np.uint16)
     labels = open_array(raw / "labels.npy", stage)
     spread = ((images * 255 + VALUE_MAX // 2) // VALUE_MAX).astype(np.uint8)[..., None]
-    names = tuple(f"digit-{number:04d}" for number in range(len(labels)))
+    names = Names(f"digit-{number:04d}" for number in range(len(labels)))
     return Source(names, labels, lambda at: Pixels(spread[at]))

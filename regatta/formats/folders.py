@@ -6,9 +6,10 @@ from pathlib import Path, PurePosixPath
 
 from regatta.errors import RegattaError
 from regatta.formats.pictures import SUFFIXES
+from regatta.names import Names
 
 
-def list_images(raw: Path, place: str) -> tuple[list[str], list[str]]:
+def list_images(raw: Path, place: str) -> tuple[Names, list[str]]:
     """Image files below *raw*/*place* by their names, and all other files: as paths from *raw*, in order.
 
     Hidden files and folders are left out.
@@ -20,11 +21,17 @@ def list_images(raw: Path, place: str) -> tuple[list[str], list[str]]:
     if not folder.is_dir():
         raise RegattaError(f"{folder}: no such folder; the card's splits name it")
     inside = f"{PurePosixPath(place)}/" if depth(place) else ""
-    images: list[str] = []
     ignored: list[str] = []
-    for name in sorted(_files(folder, inside), key=_in_folders):
-        (images if _suffix(name) in SUFFIXES else ignored).append(name)
-    return images, ignored
+    return Names(_images(folder, inside, ignored)), ignored
+
+
+def _images(folder: Path, inside: str, ignored: list[str]) -> Iterator[str]:
+    """Those of *folder*; what is none is added to *ignored*."""
+    for name in _files(folder, inside):
+        if _suffix(name) in SUFFIXES:
+            yield name
+        else:
+            ignored.append(name)
 
 
 def depth(place: str) -> int:
@@ -33,20 +40,20 @@ def depth(place: str) -> int:
 
 
 def _files(folder: Path | str, inside: str) -> Iterator[str]:
-    """Every file below *folder*, which is called *inside*. Plain strings: data sets have a million files."""
+    """Every file below *folder*, which is called *inside*, each folder's in order."""
+    # One folder's names at a time, and plain strings: data sets have a million files.
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, f"{inside}{entry.name}/")
-            elif entry.is_file():
-                yield f"{inside}{entry.name}"
+        is_folder = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
+    for name in sorted(is_folder):
+        if is_folder[name]:
+            yield from _files(f"{folder}/{name}", f"{inside}{name}/")
+        elif is_folder[name] is not None:
+            yield f"{inside}{name}"
 
 
-def _in_folders(name: str) -> str:
-    """Sorts as the list of the name's parts does: no name holds a character that comes before this one."""
-    return name.replace("/", "\0")
+def _is_folder(entry: os.DirEntry[str]) -> bool | None:
+    """None: it is neither a folder nor a file."""
+    return entry.is_dir(follow_symlinks=False) or (False if entry.is_file() else None)
 
 
 def _suffix(name: str) -> str:

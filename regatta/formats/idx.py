@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from regatta.errors import RegattaError
 from regatta.formats.labels import check_labels
 from regatta.formats.source import Pixels, Source
+from regatta.names import Names
 from regatta.settings.card import Card
 from regatta.settings.origin import SplitName, SplitSource
 
@@ -35,7 +36,7 @@ def open_idx(raw: Path, card: Card, split: SplitName, place: SplitSource) -> Sou
         raise RegattaError(f"{raw / place.labels}: {len(labels_u8)} labels for {len(images)} images")
     labels = labels_u8.astype(np.int64)
     check_labels(labels, card, raw / place.labels)
-    names = tuple(f"{place.images}#{number}" for number in range(len(labels)))
+    names = Names(f"{place.images}#{number}" for number in range(len(labels)))
     return Source(names, labels, lambda at: Pixels(np.asarray(images[at])))
 
 

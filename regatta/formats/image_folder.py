@@ -8,6 +8,7 @@ from regatta.errors import RegattaError, nearest
 from regatta.formats.folders import depth, list_images
 from regatta.formats.pictures import read_image
 from regatta.formats.source import Pixels, Source
+from regatta.names import Names
 from regatta.settings.card import Card
 from regatta.settings.origin import SplitName, SplitSource
 
@@ -22,17 +23,21 @@ def open_image_folder(raw: Path, card: Card, split: SplitName, place: SplitSourc
     assert place.folder
     images, ignored = list_images(raw, place.folder)
     above = depth(place.folder)
-    names = tuple(name for name in images if name.count("/") > above)
+    names = Names(name for name in images if name.count("/") > above)
     loose = [name for name in images if name.count("/") == above]
-    classes = [name.split("/", above + 1)[above] for name in names]
-    _check_classes(raw / place.folder, card, set(classes), split)
+    _check_classes(raw / place.folder, card, {_class(name, above) for name in names}, split)
     label_by_class = {name: label for label, name in enumerate(card.classes)}
-    labels = np.array([label_by_class[name] for name in classes], np.int64)
+    labels = np.fromiter((label_by_class[_class(name, above)] for name in names), np.int64, len(names))
 
     def read(at: int) -> Pixels:
         return Pixels(read_image(raw / names[at], card.image.channels))
 
     return Source(names, labels, read, (*ignored, *loose))
+
+
+def _class(name: str, above: int) -> str:
+    """The folder that a sample lies in, in the split's own, which is *above* folders deep."""
+    return name.split("/", above + 1)[above]
 
 
 def _check_classes(folder: Path, card: Card, found: set[str], split: SplitName) -> None:

@@ -1,5 +1,6 @@
 """`mask-folder`: a folder of images and a folder of masks with the same names but for the suffix."""
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,7 +41,7 @@ def open_folders(raw: Path, card: Card, images: str, masks: str) -> Source:
     return Source(tuple(image_by_stem.values()), None, read, (*ignored, *lonely))
 
 
-def _by_stem(names: list[str], raw: Path, place: str) -> dict[str, str]:
+def _by_stem(names: Iterable[str], raw: Path, place: str) -> dict[str, str]:
     """Each name by what is left of it without *place* and its suffix."""
     found: dict[str, str] = {}
     above = depth(place)

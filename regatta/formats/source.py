@@ -1,10 +1,12 @@
 """What every format hands over for a split: names, labels, and a way to read one sample at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regatta.names import Names
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Pixels:
 class Source:
     """The samples of one split as they lie in data/raw/D. Nothing is decoded before `read`."""
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     """Of each sample, unique within the data set: a path, or a file and a position in it."""
     labels: NDArray[np.int64] | None
     """i64[N] class indices; None for segmentation."""
@@ -36,7 +38,7 @@ class Source:
 
 def part(source: Source, positions: NDArray[np.int64]) -> Source:
     """The samples of *source* at *positions*, in that order."""
-    names = tuple(source.names[position] for position in positions)
+    names = Names(source.names[int(position)] for position in positions)
     labels = None if source.labels is None else source.labels[positions]
 
     def read(at: int) -> Pixels:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regatta.errors import UnreadableError
+from regatta.names import Names
 from regatta.packed.fit import fit_image, fit_mask
 from regatta.packed.samples import Samples
 from regatta.packed.statistics import Statistics, channel_sums, class_counts, pixel_digest
@@ -87,8 +88,8 @@ def _statistics(
         sums=sums,
         squares=squares,
         class_counts=class_counts(targets, len(card.classes)),
-        names=tuple(one.name for one in fitted),
-        digests=tuple(one.digest for one in fitted),
+        names=Names(one.name for one in fitted),
+        digests=b"".join(one.digest for one in fitted),
         sizes=Counter(one.size for one in fitted),
         unreadable=unreadable,
     )

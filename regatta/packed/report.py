@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from regatta.packed.statistics import Sizes, Statistics
+import numpy as np
+from numpy.typing import NDArray
+
+from regatta.packed.statistics import DIGEST_BYTES, Sizes, Statistics
 from regatta.settings.card import Card
 
 EXAMPLES = 5
@@ -53,10 +56,16 @@ def notes(report: Mapping[str, Any]) -> list[str]:
 
 def duplicates(pair: tuple[str, str], one: Statistics, other: Statistics) -> dict[str, Any]:
     """Samples of the second split whose decoded pixels are exactly those of one in the first."""
-    name_by_digest = dict(zip(one.digests, one.names, strict=True))
-    second = zip(other.digests, other.names, strict=True)
-    same = [[name_by_digest[digest], name] for digest, name in second if digest in name_by_digest]
-    return {"splits": list(pair), "count": len(same), "examples": same[:EXAMPLES]}
+    first, second = _digests(one), _digests(other)
+    again = np.flatnonzero(np.isin(second, first))
+    shown = [(np.flatnonzero(first == second[at])[-1], at) for at in again[:EXAMPLES]]
+    examples = [[one.names[int(before)], other.names[int(at)]] for before, at in shown]
+    return {"splits": list(pair), "count": len(again), "examples": examples}
+
+
+def _digests(found: Statistics) -> NDArray[np.bytes_]:
+    """[N]; numpy compares them as if zeros followed each, so that one that ends in zeros is no other."""
+    return np.frombuffer(found.digests, f"S{DIGEST_BYTES}")
 
 
 def source_size(sizes: Sizes) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What packing asks of a split's samples; every format's Source has this shape."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ class Samples(Protocol):
     """The samples of one split, decoded one at a time."""
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> Sequence[str]: ...
 
     @property
     def labels(self) -> NDArray[np.int64] | None:

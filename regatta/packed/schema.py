@@ -14,6 +14,7 @@ a channels_last u8[B C H W] without a copy.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from regatta.arrays import open_array
 from regatta.errors import RegattaError
 from regatta.manifest import MANIFEST
+from regatta.names import Names
 from regatta.settings.card import ProblemName
 from regatta.settings.reading import Frozen
 
@@ -58,7 +60,7 @@ class Split:
     """u8[N H W C]"""
     targets: NDArray[Any]
     """i64[N] or u8[N H W]"""
-    names: tuple[str, ...]
+    names: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -83,7 +85,7 @@ class Packed:
         folder, stage = self.path / name, f"preprocess@{self.schema.dataset}"
         images = open_array(folder / "images.npy", stage)
         targets = open_array(folder / "targets.npy", stage)
-        names = tuple(json.loads((folder / "names.json").read_text(encoding="utf-8")))
+        names = Names(json.loads((folder / "names.json").read_text(encoding="utf-8")))
         return Split(images, targets, names)
 
 

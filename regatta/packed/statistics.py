@@ -4,15 +4,19 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from operator import add
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regatta.names import Names
+
+Counts = tuple[int, ...]
+DIGEST_BYTES = 16
 Sizes = Counter[tuple[int, int]]
 """How many images have (width_px, height_px) in the source."""
 
@@ -23,14 +27,14 @@ class Statistics:
 
     pixels: int
     """Of all images together, padding included."""
-    sums: tuple[int, ...]
+    sums: Counts
     """Per channel, of values 0-255."""
-    squares: tuple[int, ...]
-    class_counts: tuple[int, ...]
+    squares: Counts
+    class_counts: Counts
     """Samples, or mask pixels, per class."""
-    names: tuple[str, ...]
-    digests: tuple[bytes, ...]
-    """Per sample, of its decoded pixels in their own size."""
+    names: Names
+    digests: bytes
+    """DIGEST_BYTES for each sample, of its decoded pixels in their own size."""
     sizes: Sizes
     unreadable: tuple[tuple[str, str], ...]
     """(name, reason) of samples that were left out."""
@@ -84,22 +88,24 @@ def pixel_digest(image: NDArray[np.uint8], fitted: NDArray[np.uint8]) -> bytes:
     checksum = 0 if image.shape == fitted.shape else zlib.crc32(np.ascontiguousarray(image).data)
     digest = hashlib.sha256(repr((image.shape, checksum)).encode())
     digest.update(np.ascontiguousarray(fitted).data)
-    return digest.digest()[:16]
+    return digest.digest()[:DIGEST_BYTES]
 
 
-def merged(parts: Sequence[Statistics]) -> Statistics:
-    """Statistics of all the samples of *parts*, in their order."""
-    return Statistics(
-        pixels=sum(part.pixels for part in parts),
-        sums=_added([part.sums for part in parts]),
-        squares=_added([part.squares for part in parts]),
-        class_counts=_added([part.class_counts for part in parts]),
-        names=tuple(chain.from_iterable(part.names for part in parts)),
-        digests=tuple(chain.from_iterable(part.digests for part in parts)),
-        sizes=Counter(chain.from_iterable(part.sizes.elements() for part in parts)),
-        unreadable=tuple(chain.from_iterable(part.unreadable for part in parts)),
-    )
+def merged(parts: Iterable[Statistics]) -> Statistics:
+    """Statistics of all the samples of *parts*, in their order; parts that come one by one are not kept."""
+    names, digests, sizes = Names(), bytearray(), Sizes()
+    pixels, unreadable, counts = 0, list[tuple[str, str]](), list[Counts]()
+    for part in parts:
+        names.extend(part.names)
+        digests += part.digests
+        sizes.update(part.sizes)
+        pixels += part.pixels
+        unreadable += part.unreadable
+        found = (part.sums, part.squares, part.class_counts)
+        counts = [_added(*pair) for pair in zip(counts, found, strict=True)] if counts else list(found)
+    sums, squares, class_counts = counts
+    return Statistics(pixels, sums, squares, class_counts, names, bytes(digests), sizes, tuple(unreadable))
 
 
-def _added(counts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(sum(column) for column in zip(*counts, strict=True))
+def _added(one: Counts, other: Counts) -> Counts:
+    return tuple(map(add, one, other))

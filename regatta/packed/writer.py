@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from regatta.names import Names
 from regatta.packed.block import read_block
 from regatta.packed.npy import GrowingArray
 from regatta.packed.processes import in_order
@@ -40,22 +40,25 @@ def pack_split(samples: Samples, card: Card, folder: Path, advance: Callable[[in
             targets.write(begin, block.targets)
             return block.statistics
 
-        parts: list[Statistics] = []
-        begins = range(0, count, step)
-        for begin, found in zip(begins, in_order(pack, begins, os.cpu_count() or 1), strict=True):
-            images.keep(begin, len(found.names))
-            targets.keep(begin, len(found.names))
-            parts.append(replace(found, names=_same(found.names, samples.names[begin : begin + step])))
-            advance(len(found.names) + len(found.unreadable))
-    statistics = merged(parts)
-    (folder / "names.json").write_text(json.dumps(statistics.names), encoding="utf-8")
+        def kept() -> Iterator[Statistics]:
+            begins = range(0, count, step)
+            for begin, found in zip(begins, in_order(pack, begins, os.cpu_count() or 1), strict=True):
+                images.keep(begin, len(found.names))
+                targets.keep(begin, len(found.names))
+                advance(len(found.names) + len(found.unreadable))
+                yield found
+
+        statistics = merged(kept())
+    _write_names(folder / "names.json", statistics.names)
     return statistics
 
 
-def _same(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """*names*, as the strings of *known* that they came from: one of each is enough to keep."""
-    kept = dict(zip(known, known, strict=True))
-    return tuple(kept[name] for name in names)
+def _write_names(path: Path, names: Names) -> None:
+    """As one list of JSON, and never as one in memory."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        file.writelines(f"{', ' if at else ''}{json.dumps(name)}" for at, name in enumerate(names))
+        file.write("]")
 
 
 def _block_samples(card: Card) -> int:
