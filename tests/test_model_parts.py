@@ -1,5 +1,6 @@
 """What single families and their shared parts promise beyond what every family does."""
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,21 @@ def test_lenet_fits_the_digits_with_padding_only() -> None:
     with pytest.raises(SizeError, match=r"8 x 8 px .* the nearest good size is 16 x 16 px"):
         build("lenet", digits)
     assert build("lenet", digits, padding=2)(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_lenet_pools_before_relu_and_learns_what_the_tutorials_net_does() -> None:
+    ours = build("lenet", InputSpec(3, 32, 32, 10))
+    assert isinstance(ours, nn.Sequential)
+    theirs = copy.deepcopy(ours)
+    for first in (1, 4):
+        theirs[first], theirs[first + 1] = theirs[first + 1], theirs[first]
+    assert [type(theirs[at]) for at in (1, 2, 4, 5)] == [nn.ReLU, nn.MaxPool2d] * 2
+    images = torch.randn(4, 3, 32, 32)
+    for network in (ours, theirs):
+        network(images).square().sum().backward()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert mine.grad is not None and other.grad is not None
+        assert torch.equal(mine.grad, other.grad)
 
 
 @pytest.mark.parametrize(("size_px", "map_px"), [(1, 1), (7, 7), (8, 4), (28, 7), (32, 4), (224, 14)])
