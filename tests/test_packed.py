@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ from PIL import Image
 
 from regatta.errors import RegattaError
 from regatta.manifest import verify
+from regatta.names import Names
 from regatta.packed.fit import fit_image, fit_mask
 from regatta.packed.npy import GrowingArray
+from regatta.packed.report import duplicates
 from regatta.packed.schema import open_packed
+from regatta.packed.statistics import DIGEST_BYTES, Statistics
 from regatta.packed.writer import pack_split
 from regatta.settings.card import Card
 from regatta.settings.reading import parse
@@ -208,6 +212,19 @@ def test_duplicates_across_splits_are_found_by_their_pixels(raw: Path, tmp_path:
     by_pair = {tuple(pair["splits"]): pair for pair in report["duplicates"]}
     assert by_pair["train", "test"]["count"] == 6 and by_pair["train", "val"]["count"] == 0
     assert ["train/a/0.png", "test/a/0.bmp"] in by_pair["train", "test"]["examples"]
+
+
+def test_digests_that_end_in_zeros_are_duplicates_of_none_but_themselves() -> None:
+    def found(**digests: bytes) -> Statistics:
+        padded = [digest.ljust(DIGEST_BYTES, b"\0") for digest in digests.values()]
+        return Statistics(0, (), (), (), Names(digests), b"".join(padded), Counter(), ())
+
+    one, other = found(a=b"x", b=b"xy", c=b"", d=b"x"), found(e=b"xyz", f=b"x", g=b"")
+    assert duplicates(("train", "val"), one, other) == {
+        "splits": ["train", "val"],
+        "count": 2,
+        "examples": [["d", "f"], ["c", "g"]],
+    }
 
 
 def test_the_same_data_give_the_same_digest(raw: Path, tmp_path: Path) -> None:

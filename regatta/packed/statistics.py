@@ -15,7 +15,7 @@ from PIL import Image
 
 from regatta.names import Names
 
-Counts = tuple[int, ...]
+Totals = tuple[int, ...]
 DIGEST_BYTES = 16
 Sizes = Counter[tuple[int, int]]
 """How many images have (width_px, height_px) in the source."""
@@ -27,10 +27,10 @@ class Statistics:
 
     pixels: int
     """Of all images together, padding included."""
-    sums: Counts
+    sums: Totals
     """Per channel, of values 0-255."""
-    squares: Counts
-    class_counts: Counts
+    squares: Totals
+    class_counts: Totals
     """Samples, or mask pixels, per class."""
     names: Names
     digests: bytes
@@ -94,7 +94,7 @@ def pixel_digest(image: NDArray[np.uint8], fitted: NDArray[np.uint8]) -> bytes:
 def merged(parts: Iterable[Statistics]) -> Statistics:
     """Statistics of all the samples of *parts*, in their order; parts that come one by one are not kept."""
     names, digests, sizes = Names(), bytearray(), Sizes()
-    pixels, unreadable, counts = 0, list[tuple[str, str]](), list[Counts]()
+    pixels, unreadable, counts = 0, list[tuple[str, str]](), list[Totals]()
     for part in parts:
         names.extend(part.names)
         digests += part.digests
@@ -107,5 +107,5 @@ def merged(parts: Iterable[Statistics]) -> Statistics:
     return Statistics(pixels, sums, squares, class_counts, names, bytes(digests), sizes, tuple(unreadable))
 
 
-def _added(one: Counts, other: Counts) -> Counts:
+def _added(one: Totals, other: Totals) -> Totals:
     return tuple(map(add, one, other))
