@@ -72,8 +72,9 @@ def damages_in(folder: Path, fresh: bool = False) -> tuple[list[Damage], Cost]:
     lost = next((path for path in (folder, manifest) if not path.exists()), None)
     if lost or not _is_whole(manifest):
         return [Damage(lost, "is missing") if lost else Damage(manifest, "is damaged")], Cost()
-    wrong, cost = differing(((folder / name, digest) for name, digest in _entries(manifest)), fresh=fresh)
-    damages = [Damage(path, "is damaged" if found else "is missing") for path, found in wrong.items()]
+    expected = ((f"{folder}/{name}", digest) for name, digest in _entries(manifest))
+    wrong, cost = differing(expected, fresh=fresh)
+    damages = [Damage(Path(path), "is damaged" if found else "is missing") for path, found in wrong.items()]
     there = cost.files - sum(found is None for found in wrong.values())
     if sum(1 for _ in _walk(folder)) > there + 1:  # only then are all names kept in memory
         known = {name for name, _ in _entries(manifest)}
@@ -86,7 +87,8 @@ def _digested(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for begin in range(0, len(names), FILES_AT_ONCE):
             some = names[begin : begin + FILES_AT_ONCE]
-            yield from zip(some, threads.map(digest_of_file, [folder / name for name in some]), strict=True)
+            paths = [f"{folder}/{name}" for name in some]
+            yield from zip(some, threads.map(digest_of_file, paths), strict=True)
 
 
 def _is_whole(manifest: Path) -> bool:

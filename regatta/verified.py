@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from regatta.ledger import Entries, Key, Look, look_of, recall, remember
 
 Algorithm = Literal["sha256", "md5"]
+File = TypeVar("File", str, Path)
+"""Give strings where files are very many: Python keeps the parts of paths in a table that never shrinks."""
 SETTLED_S = 2.0
 """What changed less than this before it is read is not remembered: the clock of a file system may be so
 coarse that a next change would look the same."""
@@ -55,8 +57,8 @@ class _Read:
 
 
 def differing(
-    expected: Iterable[tuple[Path, str]], algorithm: Algorithm = "sha256", fresh: bool = False
-) -> tuple[dict[Path, str | None], Cost]:
+    expected: Iterable[tuple[File, str]], algorithm: Algorithm = "sha256", fresh: bool = False
+) -> tuple[dict[File, str | None], Cost]:
     """Those files whose digest is not the expected one, with the one they have (None: no such file).
 
     With *fresh*, every file is read and none is remembered: for files that are read only once.
@@ -65,7 +67,7 @@ def differing(
         OSError: a file cannot be read.
     """
     began_s, known = time.perf_counter(), {} if fresh else recall()
-    wrong: dict[Path, str | None] = {}
+    wrong: dict[File, str | None] = {}
     files = files_read = bytes_read = 0
     coming = iter(expected)
     while some := dict(islice(coming, FILES_AT_ONCE)):
@@ -80,8 +82,8 @@ def differing(
 
 
 def _looked_at(
-    expected: Mapping[Path, str], known: Entries, algorithm: Algorithm
-) -> tuple[dict[Path, None], dict[Path, _Read]]:
+    expected: Mapping[File, str], known: Entries, algorithm: Algorithm
+) -> tuple[dict[File, None], dict[File, _Read]]:
     """Files that are missing, and what was read of those that do not look as they are *known* to."""
     looks = {path: _look(path) for path in expected}
     unsure = [
@@ -92,34 +94,34 @@ def _looked_at(
     return {path: None for path, look in looks.items() if look is None}, _read_all(unsure, algorithm)
 
 
-def _key(path: Path, algorithm: Algorithm) -> Key:
-    return algorithm, str(path.absolute())
+def _key(path: str | Path, algorithm: Algorithm) -> Key:
+    return algorithm, os.path.abspath(path)  # noqa: PTH100 (see File)
 
 
-def _look(path: Path) -> Look | None:
+def _look(path: str | Path) -> Look | None:
     """How the file looks; None when there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return None
     return look_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
-def _read_all(paths: Sequence[Path], algorithm: Algorithm) -> dict[Path, _Read]:
+def _read_all(paths: Sequence[File], algorithm: Algorithm) -> dict[File, _Read]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # small files are faster without
-        large = [path for path in paths if path.stat().st_size >= LARGE_BYTES]
+        large = [path for path in paths if os.stat(path).st_size >= LARGE_BYTES]  # noqa: PTH116
         ahead = {path: pool.submit(_read, path, algorithm) for path in large}
         return {path: ahead[path].result() if path in ahead else _read(path, algorithm) for path in paths}
 
 
-def _read(path: Path, algorithm: Algorithm) -> _Read:
-    with path.open("rb") as file:
+def _read(path: str | Path, algorithm: Algorithm) -> _Read:
+    with open(path, "rb") as file:  # noqa: PTH123
         status, now_s = os.fstat(file.fileno()), time.time()  # before reading: a change meanwhile will show
         is_settled = max(status.st_mtime, status.st_ctime) < now_s - SETTLED_S
         return _Read(hashlib.file_digest(file, algorithm).hexdigest(), look_of(status), is_settled)
 
 
-def _remember(found: Mapping[Path, _Read], algorithm: Algorithm) -> None:
+def _remember(found: Mapping[File, _Read], algorithm: Algorithm) -> None:
     settled = {path: read for path, read in found.items() if read.is_settled}
     if settled:
         remember({_key(path, algorithm): (read.digest, read.look) for path, read in settled.items()})

@@ -42,18 +42,20 @@ def depth(place: str) -> int:
 def _files(folder: Path | str, inside: str) -> Iterator[str]:
     """Every file below *folder*, which is called *inside*, each folder's in order."""
     # One folder's names at a time, and plain strings: data sets have a million files.
+    names: list[str] = []
+    folders: set[str] = set()
     with os.scandir(folder) as entries:
-        is_folder = {entry.name: _is_folder(entry) for entry in entries if not entry.name.startswith(".")}
-    for name in sorted(is_folder):
-        if is_folder[name]:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.add(entry.name)
+            if not entry.name.startswith(".") and (entry.name in folders or entry.is_file()):
+                names.append(entry.name)
+    names.sort()
+    for name in names:
+        if name in folders:
             yield from _files(f"{folder}/{name}", f"{inside}{name}/")
-        elif is_folder[name] is not None:
+        else:
             yield f"{inside}{name}"
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool | None:
-    """None: it is neither a folder nor a file."""
-    return entry.is_dir(follow_symlinks=False) or (False if entry.is_file() else None)
 
 
 def _suffix(name: str) -> str:

@@ -30,7 +30,7 @@ def open_image_folder(raw: Path, card: Card, split: SplitName, place: SplitSourc
     labels = np.fromiter((label_by_class[_class(name, above)] for name in names), np.int64, len(names))
 
     def read(at: int) -> Pixels:
-        return Pixels(read_image(raw / names[at], card.image.channels))
+        return Pixels(read_image(f"{raw}/{names[at]}", card.image.channels))
 
     return Source(names, labels, read, (*ignored, *loose))
 

@@ -36,7 +36,7 @@ def open_folders(raw: Path, card: Card, images: str, masks: str) -> Source:
 
     def read(at: int) -> Pixels:
         image, mask = pairs[at]
-        return _read_pair(raw / image, raw / mask if mask else None, card)
+        return _read_pair(f"{raw}/{image}", f"{raw}/{mask}" if mask else None, card)
 
     return Source(tuple(image_by_stem.values()), None, read, (*ignored, *lonely))
 
@@ -54,7 +54,7 @@ def _by_stem(names: Iterable[str], raw: Path, place: str) -> dict[str, str]:
     return found
 
 
-def _read_pair(image_path: Path, mask_path: Path | None, card: Card) -> Pixels:
+def _read_pair(image_path: str, mask_path: str | None, card: Card) -> Pixels:
     if mask_path is None:
         raise UnreadableError("has no mask of the same name")
     image = read_image(image_path, card.image.channels)
