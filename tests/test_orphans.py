@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -151,9 +152,15 @@ def test_a_child_ends_with_the_parent_it_was_told_of(tmp_path: Path) -> None:
 
 
 def test_a_child_whose_parent_was_gone_before_it_began_ends_at_once(tmp_path: Path) -> None:
-    process, env = watched(tmp_path, "1")
-    wait_until(lambda: len(marked(env)) == 1, 20)
-    process.kill()
+    gone = subprocess.Popen(["true"])  # not 1, whose child it would be once its true parent is killed
+    gone.wait()
+    process, _ = watched(tmp_path, str(gone.pid))
+    parent = psutil.Process(process.pid)
+    try:
+        wait_until(lambda: [child.status() for child in parent.children()] == [psutil.STATUS_ZOMBIE], 20)
+    finally:
+        for one in [*parent.children(), parent]:
+            one.kill()
     assert process.communicate()[0] == ""
 
 
