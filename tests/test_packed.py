@@ -21,7 +21,7 @@ from regatta.packed.fit import fit_image, fit_mask
 from regatta.packed.npy import GrowingArray
 from regatta.packed.report import duplicates
 from regatta.packed.schema import open_packed
-from regatta.packed.statistics import DIGEST_BYTES, Statistics
+from regatta.packed.statistics import DIGEST_BYTES, Statistics, merged
 from regatta.packed.writer import pack_split
 from regatta.settings.card import Card
 from regatta.settings.reading import parse
@@ -212,6 +212,11 @@ def test_duplicates_across_splits_are_found_by_their_pixels(raw: Path, tmp_path:
     by_pair = {tuple(pair["splits"]): pair for pair in report["duplicates"]}
     assert by_pair["train", "test"]["count"] == 6 and by_pair["train", "val"]["count"] == 0
     assert ["train/a/0.png", "test/a/0.bmp"] in by_pair["train", "test"]["examples"]
+
+
+def test_statistics_of_nothing_are_those_of_no_samples() -> None:
+    nothing = merged([])
+    assert (nothing.pixels, nothing.sums, nothing.class_counts, len(nothing.names)) == (0, (), (), 0)
 
 
 def test_digests_that_end_in_zeros_are_duplicates_of_none_but_themselves() -> None:

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import add
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -94,18 +94,21 @@ def pixel_digest(image: NDArray[np.uint8], fitted: NDArray[np.uint8]) -> bytes:
 def merged(parts: Iterable[Statistics]) -> Statistics:
     """Statistics of all the samples of *parts*, in their order; parts that come one by one are not kept."""
     names, digests, sizes = Names(), bytearray(), Sizes()
-    pixels, unreadable, counts = 0, list[tuple[str, str]](), list[Totals]()
+    pixels, unreadable = 0, list[tuple[str, str]]()
+    sums: Totals = ()
+    squares: Totals = ()
+    class_counts: Totals = ()
     for part in parts:
         names.extend(part.names)
         digests += part.digests
         sizes.update(part.sizes)
         pixels += part.pixels
         unreadable += part.unreadable
-        found = (part.sums, part.squares, part.class_counts)
-        counts = [_added(*pair) for pair in zip(counts, found, strict=True)] if counts else list(found)
-    sums, squares, class_counts = counts
+        sums = _added(sums, part.sums)
+        squares = _added(squares, part.squares)
+        class_counts = _added(class_counts, part.class_counts)
     return Statistics(pixels, sums, squares, class_counts, names, bytes(digests), sizes, tuple(unreadable))
 
 
 def _added(one: Totals, other: Totals) -> Totals:
-    return tuple(map(add, one, other))
+    return tuple(mine + theirs for mine, theirs in zip_longest(one, other, fillvalue=0))
