@@ -30,7 +30,7 @@ def test_a_place_that_is_not_there_is_an_index_error() -> None:
             Names(GIVEN)[at]
 
 
-def test_names_take_a_third_of_the_memory_of_strings() -> None:
+def test_names_take_less_than_half_of_the_memory_of_strings() -> None:
     given = [f"train/class/{number:05}.jpg" for number in range(10_000)]
     apart = sys.getsizeof(given) + sum(map(sys.getsizeof, given))
     assert len(pickle.dumps(Names(given))) < apart / 2.5

@@ -17,36 +17,32 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> Optimizer:
     Weight decay spares biases and normalisation (vectors), as in He et al. 2018 (arXiv 1812.01187, 3.1).
     A step takes the gradients of weights that do not lie in the order of their dimensions away from them.
     """
-    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    turned = [_Turned(weight, order) for weight in weights if (order := _order_in_memory(weight))]
-    lying = {id(each.weight): each.lying for each in turned}
-    optimiser = _over([lying.get(id(weight), weight) for weight in weights], recipe)
+    views = [_View(parameter) for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = _over([view.lying for view in views], recipe)
+    turned = [view for view in views if view.lying is not view.weight]
     optimiser.register_step_pre_hook(partial(_hand_over_gradients, turned))
     return optimiser
 
 
-class _Turned:
+class _View:
     """A weight, and the same memory with its dimensions in the order in which they lie there.
 
     torch's fused kernels copy the gradient of each weight that is not contiguous, as those that lie channels
     last are not: on a CPU that takes three times as long as the update itself.
     """
 
-    def __init__(self, weight: nn.Parameter, order: list[int]) -> None:
-        self.weight, self.order = weight, order
-        self.lying = nn.Parameter(weight.detach().permute(order))
+    def __init__(self, weight: nn.Parameter) -> None:
+        self.weight = self.lying = weight
+        self.order = sorted(range(weight.dim()), key=weight.stride, reverse=True)
+        if not weight.is_contiguous():
+            self.lying = nn.Parameter(weight.detach().permute(self.order))
 
 
-def _order_in_memory(weight: Tensor) -> list[int]:
-    """Its dimensions, those that change slowest first; none where they lie in their own order."""
-    return [] if weight.is_contiguous() else sorted(range(weight.dim()), key=weight.stride, reverse=True)
-
-
-def _hand_over_gradients(turned: list[_Turned], *_: object) -> None:
+def _hand_over_gradients(turned: list[_View], *_: object) -> None:
     """Autograd lays a gradient out as its weight lies."""
-    for each in turned:
-        gradient, each.weight.grad = each.weight.grad, None
-        each.lying.grad = None if gradient is None else gradient.permute(each.order)
+    for view in turned:
+        gradient, view.weight.grad = view.weight.grad, None
+        view.lying.grad = None if gradient is None else gradient.permute(view.order)
 
 
 def _over(trained: list[nn.Parameter], recipe: Recipe) -> Optimizer:
