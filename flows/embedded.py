@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from flows.kept import Kept
 from flows.stage import Leashes
@@ -127,7 +128,7 @@ def answers(address: str, timeout_s: float = 2.0) -> bool:
     try:
         with opener.open(address, timeout=timeout_s) as reply:
             return reply.status == 200
-    except OSError:
+    except (OSError, HTTPException):  # somebody else may have taken the port, and speak otherwise
         return False
 
 
