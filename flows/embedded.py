@@ -3,7 +3,6 @@
 Nothing here imports Prefect: it reads its settings from the environment at the moment it is imported.
 """
 
-import contextlib
 import os
 import socket
 import sys
@@ -60,41 +59,46 @@ def prefect_env() -> dict[str, str]:
 def embedded_server(leashes: Leashes) -> Generator["Server"]:
     """Begin to start a server; `Server.ready()` waits for it. It ends with the block, or with us.
 
-    Should it die before, it is started again at the same address, over the same database.
+    Should it die before, another takes its place at the same socket, over the same database. The socket is
+    ours from the start to the end: nobody else can take the port, and who asks in between only waits.
     """
     folder = home() / "prefect"
     folder.mkdir(parents=True, exist_ok=True)
-    port, over = free_port(), threading.Event()
-    kept = Kept("Prefect's server", _command(port), prefect_env() | _LEAN, folder / "server.log", leashes)
-    tending = threading.Thread(target=_tend, args=(kept, over), daemon=True)
-    tending.start()
+    with _listener() as listener:
+        command, env, log = _command(listener), prefect_env() | _LEAN, folder / "server.log"
+        kept = Kept("Prefect's server", command, env, log, leashes, listener)
+        over = threading.Event()
+        tending = threading.Thread(target=_tend, args=(kept, listener, over), daemon=True)
+        tending.start()
+        try:
+            yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/api", kept)
+        finally:
+            over.set()
+            tending.join()
+            kept.end()
+
+
+def _listener() -> socket.socket:
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Each connection inherits it; asyncio does not set it on a socket that was handed over.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _tend(kept: Kept, listener: socket.socket, over: threading.Event) -> None:
     try:
-        yield Server(f"http://127.0.0.1:{port}/api", kept)
-    finally:
-        over.set()
-        tending.join()
-        kept.end()
-
-
-def _tend(kept: Kept, over: threading.Event) -> None:
-    # One that cannot be started is told of by those who wait for it.
-    with contextlib.suppress(RegattaError):
         while not over.wait(LOOK_EVERY_S):
             if kept.has_ended:
                 kept.start_again()
+    except RegattaError:
+        # Told of by those who wait for it: refused from now on, instead of waiting for nobody.
+        listener.close()
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _command(port: int) -> list[str]:
-    """The server as Prefect's own temporary one is started, but on our leash."""
+def _command(listener: socket.socket) -> list[str]:
+    """The server as Prefect's own temporary one is started, but on our leash and at our socket."""
     server = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-    return [*server, "--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+    return [*server, "--fd", str(listener.fileno()), "--log-level", "error", "--lifespan", "on"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A server that its holder starts again when it dies."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,26 @@ EARLY_ENDS = 3
 
 
 class Kept:
-    """A server on a leash. Its command names its port and its files, so that the next one takes its place."""
+    """A server on a leash. Its command names its place and its files, so that the next one takes them over.
+
+    A *listener* is a socket of the caller's that the server is handed, under the same number.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path, leashes: Leashes
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        leashes: Leashes,
+        listener: socket.socket | None = None,
     ) -> None:
         self.name = name
         self._command = command
         self._env = env
         self.log = log
         self._leashes = leashes
+        self._handed = (listener.fileno(),) if listener else ()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
         self._early_ends = 0
@@ -32,7 +43,7 @@ class Kept:
     def _start(self) -> subprocess.Popen[bytes]:
         self._started_at_s = time.monotonic()
         with self.log.open("ab") as output:
-            return self._leashes.start(self._command, Path.cwd(), self._env, output)
+            return self._leashes.start(self._command, Path.cwd(), self._env, output, self._handed)
 
     @property
     def has_ended(self) -> bool:

@@ -31,7 +31,10 @@ def main() -> None:
     ended = _Flag()
     signal.signal(signal.SIGTERM, ended.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    # What the holder handed on beside the pipe is for the command: a server's socket.
+    command = subprocess.Popen(
+        sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, close_fds=False
+    )
     code = None
     while code is None and not ended and not _holder_gone():
         code = _reap(command.pid)

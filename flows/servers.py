@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.embedded import QUIET, answers, free_port
+from flows.embedded import QUIET, answers
 from regatta.settings.home import home, local_ray_environment
 
 POOL = "local"
@@ -113,6 +113,13 @@ def ray_server(ports: Ports, folder: Path) -> Service:
         *("--dashboard-agent-listen-port", str(free_port())),
     )
     return Service("ray", command, lambda: _listens(ports.ray))
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment; another may take it before its use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def module_command(name: str) -> tuple[str, ...]:

@@ -31,9 +31,16 @@ class Leashes:
         self.ended = False
 
     def start(
-        self, command: Sequence[str], folder: Path, env: Mapping[str, str], output: IO[bytes] | None = None
+        self,
+        command: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        output: IO[bytes] | None = None,
+        handed: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
         """Start *command* in *folder*; its stdout and stderr go to *output*, else to the process's `stdout`.
+
+        The open files *handed* to it keep their numbers.
 
         Raises:
             StageFailed: all were told to end.
@@ -49,6 +56,7 @@ class Leashes:
                 cwd=folder,
                 env=env,
                 start_new_session=True,
+                pass_fds=handed,
             )
             self._running.add(process)
             return process

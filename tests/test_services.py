@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.embedded import answers, free_port
+from flows.embedded import answers
+from flows.servers import free_port
 from tests.toy import PROJECT, ask, ask_all, listening, make_toy, mark, marked, run, start, wait_until
 
 FINAL = {"Completed", "Cached"}
