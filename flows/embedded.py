@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 
 from flows.kept import Kept
 from flows.stage import Leashes
@@ -44,6 +45,8 @@ _LEAN = {
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    # A second of the first start, for what no flow here uses; the server of `make services` does it.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
     # Lets the server skip what only a long-lived one needs.
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
@@ -55,6 +58,11 @@ def prefect_env() -> dict[str, str]:
     return dict(os.environ) | QUIET | {"PREFECT_HOME": str(home() / "prefect")}
 
 
+def database() -> Path:
+    """Prefect's, which the first server to start here makes."""
+    return home() / "prefect" / "prefect.db"
+
+
 @contextmanager
 def embedded_server(leashes: Leashes) -> Generator["Server"]:
     """Begin to start a server; `Server.ready()` waits for it. It ends with the block, or with us.
@@ -62,27 +70,21 @@ def embedded_server(leashes: Leashes) -> Generator["Server"]:
     Should it die before, another takes its place at the same socket, over the same database. The socket is
     ours from the start to the end: nobody else can take the port, and who asks in between only waits.
     """
-    folder = home() / "prefect"
+    folder = database().parent
     folder.mkdir(parents=True, exist_ok=True)
-    with _listener() as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        api_url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         command, env, log = _command(listener), prefect_env() | _LEAN, folder / "server.log"
         kept = Kept("Prefect's server", command, env, log, leashes, listener)
         over = threading.Event()
         tending = threading.Thread(target=_tend, args=(kept, listener, over), daemon=True)
         tending.start()
         try:
-            yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/api", kept)
+            yield Server(api_url, kept)
         finally:
             over.set()
             tending.join()
             kept.end()
-
-
-def _listener() -> socket.socket:
-    listener = socket.create_server(("127.0.0.1", 0))
-    # Each connection inherits it; asyncio does not set it on a socket that was handed over.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def _tend(kept: Kept, listener: socket.socket, over: threading.Event) -> None:
@@ -96,9 +98,7 @@ def _tend(kept: Kept, listener: socket.socket, over: threading.Event) -> None:
 
 
 def _command(listener: socket.socket) -> list[str]:
-    """The server as Prefect's own temporary one is started, but on our leash and at our socket."""
-    server = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-    return [*server, "--fd", str(listener.fileno()), "--log-level", "error", "--lifespan", "on"]
+    return [sys.executable, "-m", "flows.serving", str(listener.fileno())]
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,23 @@
 import argparse
 import os
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.console import Console
 
 from flows.board import board
 from flows.course import Plan, planned
-from flows.embedded import Server, answers, embedded_server, settings_for
+from flows.embedded import answers, database, embedded_server, settings_for
 from flows.outcome import card
 from flows.running import running_services
 from flows.stage import Leashes
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 
+Ready = Callable[[], str]
+"""Waits until Prefect's server answers; its address."""
 GONE = "Prefect's server is gone: what was finished is kept; the same command goes on from there"
 
 
@@ -70,47 +72,48 @@ def _at_least(least: int, text: str) -> int:
 
 def _reproduce(options: argparse.Namespace) -> int:
     console = Console()
-    with planned(tuple(options.runs), tuple(options.set)) as plan:
+    with ExitStack() as stack:
+        # The first start of all makes Prefect's database: begun now, it is nearly done when the plan is.
+        ready = None if database().exists() else stack.enter_context(_prefect())
+        plan = stack.enter_context(planned(tuple(options.runs), tuple(options.set)))
         headline, code = "all is up to date", 0
         if not plan.is_done:
-            headline, code = _walk(plan, options, console)
+            headline, code = _walk(plan, ready or stack.enter_context(_prefect()), options, console)
         console.print(card(plan.root, plan.problems, headline))
     return code
 
 
-def _walk(plan: Plan, options: argparse.Namespace, console: Console) -> tuple[str, int]:
+def _walk(plan: Plan, ready: Ready, options: argparse.Namespace, console: Console) -> tuple[str, int]:
     """The flow run's last word, and the exit code."""
-    with _prefect() as server:
-        # Prefect reads its settings when it is imported, and not before there is something to do.
-        import httpx
+    # Prefect reads its settings when it is imported, and not before there is something to do.
+    import httpx
 
-        from flows.flow import run_watched
-        from flows.walk import Pace
+    from flows.flow import run_watched
+    from flows.walk import Pace
 
-        if server:
-            server.ready()
-        pace = Pace(options.concurrency, options.retries, options.retry_delay)
-        parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
-        with board(console, len(plan.stages)) as listen:
-            try:
-                state = run_watched(plan, pace, listen, parameters)
-            except httpx.TransportError:
-                raise RegattaError(GONE) from None
+    ready()
+    pace = Pace(options.concurrency, options.retries, options.retry_delay)
+    parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
+    with board(console, len(plan.stages)) as listen:
+        try:
+            state = run_watched(plan, pace, listen, parameters)
+        except httpx.TransportError:
+            raise RegattaError(GONE) from None
     return state.message or state.name or "", 0 if state.is_completed() else 1
 
 
 @contextmanager
-def _prefect() -> Generator[Server | None]:
+def _prefect() -> Generator[Ready]:
     """Lead Prefect to the server that the user named, to that of `make services`, or to our own."""
     (home() / "prefect").mkdir(parents=True, exist_ok=True)
     address = os.environ.get("PREFECT_API_URL") or running_services().get("PREFECT_API_URL")
     if address and answers(f"{address}/health"):
         os.environ.update(settings_for(address))
-        yield None
+        yield lambda: address
         return
     with embedded_server(Leashes()) as server:
         os.environ.update(settings_for(server.api_url))
-        yield server
+        yield server.ready
 
 
 if __name__ == "__main__":

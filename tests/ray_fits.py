@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 FIT = """
 import logging, os, signal, sys, time
 from pathlib import Path
-from regatta.cluster.fitting import fit
+from regatta.cluster.fitting import fit, fit_on_ray
+from regatta.cluster.resources import resources_of
 from regatta.engine.job import Job
 from regatta.errors import one_line_errors
 from tasks.train import train_worker
@@ -31,7 +32,11 @@ def first_time(job, what):
 
 if __name__ == "__main__":
     with one_line_errors():
-        fit(work, Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+        job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+        if len(sys.argv) == 3:
+            fit_on_ray(work, job, resources_of(job.recipe, job.run, gpus=0))
+        else:
+            fit(work, job)
 """
 TRAIN = "work = train_worker"
 
@@ -52,14 +57,17 @@ def job_of(packed: Packed, folder: Path, **settings: Any) -> Job:
     )
 
 
-def start_fit(job: Job, work: str = TRAIN, **environment: str) -> subprocess.Popen[str]:
-    """`fit(work, job)` in a process; *work* is source text that defines `work(job, world, say)`."""
+def start_fit(job: Job, work: str = TRAIN, on_ray: bool = False, **environment: str) -> subprocess.Popen[str]:
+    """`fit(work, job)` in a process, or `fit_on_ray`, whatever the workers are.
+
+    *work* is source text that defines `work(job, world, say)`.
+    """
     (job.folder / "job.json").write_text(job.model_dump_json())
     script = job.folder / "fit.py"
     script.write_text(FIT.replace("{work}", textwrap.dedent(work)))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     return subprocess.Popen(
-        [sys.executable, str(script), str(job.folder / "job.json")],
+        [sys.executable, str(script), str(job.folder / "job.json"), *["on Ray"][: int(on_ray)]],
         cwd=ROOT,
         env=inherited | {"PYTHONPATH": str(ROOT)} | environment,
         stdout=subprocess.PIPE,
@@ -68,9 +76,11 @@ def start_fit(job: Job, work: str = TRAIN, **environment: str) -> subprocess.Pop
     )
 
 
-def fit(job: Job, work: str = TRAIN, **environment: str) -> subprocess.CompletedProcess[str]:
+def fit(
+    job: Job, work: str = TRAIN, on_ray: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The same, to its end."""
-    with start_fit(job, work, **environment) as process:
+    with start_fit(job, work, on_ray, **environment) as process:
         try:
             out, err = process.communicate(timeout=300)
         finally:

@@ -60,7 +60,7 @@ def written(folder: Path, *processes: dict[str, float]) -> Path:
 
 def test_the_parts_of_a_stage_fill_the_time_from_command_to_exit(tmp_path: Path) -> None:
     parts = (Part("torch", "stage", "imported torch"), Part("rest", "stage", "exited"))
-    marks = {"began": 1.0, "imported torch": 3.5, "import regatta.cluster.trainer": 4.0}
+    marks = {"began": 1.0, "imported torch": 3.5}
     folder = written(tmp_path / "marks", marks)
     assert seconds(parts, folder, 0.5, 6.0) == [("torch", 3.0), ("rest", 2.5)]
 
@@ -68,7 +68,7 @@ def test_the_parts_of_a_stage_fill_the_time_from_command_to_exit(tmp_path: Path)
 def test_the_controller_is_the_first_of_rays_processes_and_the_worker_the_one_that_leads(
     tmp_path: Path,
 ) -> None:
-    stage = {"began": 0.0, "import regatta.cluster.trainer": 1.0}
+    stage = {"began": 0.0, "imported torch": 1.0}
     others = [{"began": 4.0, "opened 1.log": 9.0}, {"began": 2.0}, {"began": 3.0, "opened 0.log": 8.0}]
     found = processes(read_marks(written(tmp_path / "marks", *others, stage)))
     assert {name: marks["began"] for name, marks in found.items()} == {

@@ -1,4 +1,4 @@
-"""Ray Train around the engine: local mode for one worker, real workers for more; the same arithmetic."""
+"""Around the engine: nothing for one worker, Ray Train for more; the same arithmetic."""
 
 from pathlib import Path
 
@@ -32,10 +32,28 @@ def test_two_workers_learn_what_one_learns_and_show_their_lines(packed_pictures,
     assert outcomes[0].steps == outcomes[1].steps == 6
 
 
-def test_a_fault_in_a_worker_is_one_line(packed_pictures, tmp_path: Path) -> None:
+@pytest.mark.timeout(200)
+def test_one_worker_of_a_ray_learns_the_very_same_as_one_without(packed_pictures, tmp_path: Path) -> None:
+    packed = packed_pictures(problem="classification", train=39)
+    here, there = (job_of(packed, tmp_path / name, epochs=2) for name in ("here", "there"))
+    lines: list[list[str]] = []
+    for job, on_ray in ((here, False), (there, True)):
+        done = fit(job, on_ray=on_ray)
+        assert done.returncode == 0, done.stderr[-2000:]
+        lines.append([line for line in done.stdout.splitlines() if "val loss" in line])
+    assert len(lines[0]) == len(lines[1]) == 2
+    digests = [(job.folder / "last.safetensors").read_bytes() for job in (here, there)]
+    assert digests[0] == digests[1]
+    assert not (here.folder / "workers").exists()
+    assert (there.folder / "workers" / "0.log").exists()
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("on_ray", [False, True])
+def test_a_fault_in_a_worker_is_one_line(packed_pictures, tmp_path: Path, on_ray: bool) -> None:
     packed = packed_pictures(problem="classification")
     job = job_of(packed, tmp_path / "run", epochs=90, schedule="constant", lr=100.0, weight_decay=10.0)
-    done = fit(job)
+    done = fit(job, on_ray=on_ray)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: run trial: the loss is not finite at step")
     assert "Traceback" not in done.stderr

@@ -62,7 +62,7 @@ LOADS: dict[str, set[str]] = {
     "tasks.check": {"torch"},
     "tasks.download": set(),
     "tasks.preprocess": set(),
-    "tasks.train": {"torch", "ray", "pandas"},  # which Ray Train brings along
+    "tasks.train": {"torch"},
     "tasks.evaluate": {"torch", "matplotlib"},
     "tasks.report": set(),
     "tasks.track": {"mlflow", "pandas", "scipy"},

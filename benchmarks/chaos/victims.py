@@ -47,7 +47,7 @@ VICTIMS: dict[str, Choose] = {
     "download": _started_with("tasks.download"),
     "root": _root,
     "all": _all,
-    "server": _started_with("prefect.server.api.server:create_app"),
+    "server": _started_with("flows.serving"),
     "worker": _one_worker,
     "group": _workers,
     "raylet": _raylet,

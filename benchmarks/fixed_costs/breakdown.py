@@ -29,16 +29,15 @@ ENDING = (
     Part("the outputs are put in place", "stage", "ended"),
     Part("Python ends", "stage", EXITED),
 )
+SETTINGS = "modules of the project; settings; data are verified"
 ONE_WORKER = (
     *STAGE,
-    Part("modules of the project; settings; data are verified", "stage", "import regatta.cluster.trainer"),
-    Part("import ray.train.torch", "stage", "imported regatta.cluster.trainer"),
-    Part(LEARNING, "stage", "placed outcome.json"),
+    Part(f"{SETTINGS}; {LEARNING}", "stage", "placed outcome.json"),
     *ENDING,
 )
 TWO_WORKERS = (
     *STAGE,
-    Part("modules of the project; settings; data are verified", "stage", "import ray"),
+    Part(SETTINGS, "stage", "import ray"),
     Part("import ray", "stage", "imported ray"),
     Part("the stage is taken in by Ray", "stage", "import regatta.cluster.trainer"),
     Part("import ray.train.torch", "stage", "imported regatta.cluster.trainer"),
@@ -68,9 +67,8 @@ def _marks(path: Path) -> Marks:
 
 
 def processes(marks: Sequence[Marks]) -> dict[str, Marks]:
-    """The stage, and on Ray its controller and its leading worker, by what they did."""
-    stage = next(each for each in marks if "import regatta.cluster.trainer" in each)
-    others = [each for each in marks if each is not stage]
+    """The stage, which began first, and on Ray its controller and its leading worker, by what they did."""
+    stage, *others = marks
     if not others:
         return {"stage": stage}
     worker = next(each for each in others if "opened 0.log" in each)

@@ -62,7 +62,7 @@ def against_others(project: Path, case: Case, pairs: int) -> list[Sample]:
 
 
 def plain_against_ray(project: Path, run: str, steps: int, pairs: int) -> list[Sample]:
-    """The engine by itself, and as the one worker of Ray Train in its local mode."""
+    """The engine by itself, and as the one worker of a Ray."""
     question = Question(steps, warm_up_steps=max(1, steps // 10))
     with _up(project, {PLAIN: run, RAY: run}, question) as up:
         sides = {name: partial(_samples_per_s, asked, question) for name, asked in up.items()}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.loops.cases import LIGHTNING, PLAIN, TUTORIAL
+from benchmarks.loops.cases import LIGHTNING, PLAIN, RAY, TUTORIAL
 from benchmarks.loops.engine import answer_as_worker
 from benchmarks.loops.questions import answer_all
-from regatta.cluster.fitting import fit
+from regatta.cluster.fitting import fit, fit_on_ray
 from regatta.cluster.resources import resources_of
 from regatta.engine.job import Job
 from regatta.engine.process import set_up_process
@@ -30,7 +30,8 @@ def main() -> None:
     end_with_parent()
     run, side, folder = sys.argv[1:]
     job = job_in(Path(folder), run)
-    torch.set_num_threads(resources_of(job.recipe, run, gpus=0).threads_per_worker)
+    resources = resources_of(job.recipe, run, gpus=0)
+    torch.set_num_threads(resources.threads_per_worker)
     if side == TUTORIAL:
         answer_as_tutorial(job)
     elif side == LIGHTNING:
@@ -38,6 +39,8 @@ def main() -> None:
     elif side == PLAIN:
         set_up_process(torch.get_num_threads())  # as `regatta.cluster` does
         answer_as_worker(job, World(), partial(print, flush=True))
+    elif side == RAY:
+        fit_on_ray(answer_as_worker, job, resources)
     else:
         fit(answer_as_worker, job)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
-from flows.embedded import answers, embedded_server
+from flows.embedded import answers, database, embedded_server
 from flows.running import running_services
 from flows.stage import Leashes
 from regatta.findings import Finding, examine, fault, fine
@@ -32,7 +32,7 @@ def flow_runs() -> Iterator[Finding]:
     if named and not answers(f"{named}/health"):
         yield fault(f"PREFECT_API_URL={named}: no Prefect answers there", "make services, or unset it")
         return
-    if not named and not running_services() and not (home() / "prefect" / "prefect.db").exists():
+    if not named and not running_services() and not database().exists():
         yield fine("no flow has run here yet")
         return
     with _server(named) as address:

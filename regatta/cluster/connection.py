@@ -13,7 +13,7 @@ from regatta.garbage import collect_rarely
 from regatta.settings.home import local_ray_environment
 from regatta.settings.recipe import Recipe
 
-RAY_TRAIN = {  # To be in the environment before Ray is imported.
+RAY_TRAIN = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     # What workers print and log goes where `lines` can follow it, and not into files of Ray's own.
@@ -36,6 +36,7 @@ def connected_ray(recipe: Recipe, resources: Resources | None) -> Generator[Any,
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":
         os.environ.update(local_ray_environment())
+    os.environ.update(RAY_TRAIN)  # Ray reads it when it is imported.
     import ray
 
     if ray.is_initialized():

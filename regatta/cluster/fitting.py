@@ -1,21 +1,20 @@
-"""Run a training function with Ray Train: in this process for one worker, on real Ray workers for more.
+"""Run a training function: in this process for one worker, on Ray Train's workers for more.
 
-One worker that finds what it needs on this machine is Ray Train's local mode (`num_workers=0`): same
-trainer, same function, no actors, which saves their start. Others are real workers, on the Ray at
-`RAY_ADDRESS` when that is set.
+One worker that finds what it needs on this machine has nobody to be distributed to, and does without Ray,
+whose import alone takes a second. Others are Ray's, on the Ray at `RAY_ADDRESS` when that is set.
 The function resumes from its own checkpoints, so that a failed worker group is simply started again.
 """
 
 import os
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from regatta.cluster.connection import RAY_TRAIN, connected_ray
+from regatta.cluster.connection import connected_ray
 from regatta.cluster.fault import fault_in, hand_over, make_room_for_fault
 from regatta.cluster.lines import lines_shown, speak_into
 from regatta.cluster.resources import Resources, device_of, resources_of
@@ -41,17 +40,27 @@ def fit(work: Work, job: Job) -> None:
         RegattaError: they cannot be had, one of them met a fault that a person can mend, or they were
             lost again and again without getting further.
     """
-    os.environ.update(RAY_TRAIN)  # Ray reads it when it is imported.
-    make_room_for_fault(job.folder)
     here = torch.cuda.device_count()
     with ExitStack() as connection:
         resources = resources_of(job.recipe, job.run, _gpus(job, here, connection))
         if resources.workers == 1 and resources.gpus_per_worker <= here:
             connection.close()  # Who trains alone must not go down with a Ray that was only asked.
-            _fit_here(work, job, resources)
+            fit_here(work, job, resources)
         else:
-            with connected_ray(job.recipe, resources), lines_shown(job.folder / "workers"):
-                _fit_on_ray(work, job, resources)
+            fit_on_ray(work, job, resources)
+
+
+def fit_here(work: Work, job: Job, resources: Resources) -> None:
+    """Do *work* in this process, the only worker; what it raises comes out."""
+    with _worker(job, resources, 0, 1, 0) as world:
+        work(job, world, _say)
+
+
+def fit_on_ray(work: Work, job: Job, resources: Resources) -> None:
+    """Let Ray's workers do *work*, though it be one; raises as `fit` does."""
+    make_room_for_fault(job.folder)
+    with connected_ray(job.recipe, resources), lines_shown(job.folder / "workers"):
+        _fit_until_done(work, job, resources)
     if fault := fault_in(job.folder):
         raise RegattaError(fault)
 
@@ -64,18 +73,12 @@ def _gpus(job: Job, here: int, connection: ExitStack) -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
-def _fit_here(work: Work, job: Job, resources: Resources) -> None:
-    from regatta.cluster.trainer import trainer
-
-    trainer(partial(_on_worker, _Task(work, job, resources, remote=False)), job, resources, 0).fit()
-
-
-def _fit_on_ray(work: Work, job: Job, resources: Resources) -> None:
-    """Until it is done: with new trainers for as long as each of them gets further than the one before."""
+def _fit_until_done(work: Work, job: Job, resources: Resources) -> None:
+    """With new trainers for as long as each of them gets further than the one before."""
     from regatta.cluster.trainer import TrainingFailedError, trainer
 
     # Bound to its task, and not given a config: Ray Train's controller reads configs, and would import torch.
-    on_worker = partial(_on_worker, _Task(work, job, resources, remote=True))
+    on_worker = partial(_on_worker, _Task(work, job, resources))
     while True:
         before = newest_name(job.folder / "checkpoints")
         try:
@@ -103,51 +106,49 @@ class _Task:
     work: Work
     job: Job
     resources: Resources
-    remote: bool
-    """Whether the worker's stdout is not the driver's."""
 
 
 def _on_worker(task: _Task) -> None:
     import ray.train
 
     context, job = ray.train.get_context(), task.job
-    rank = context.get_world_rank()
-    if task.remote:
-        speak_into(job.folder / "workers", rank)
+    rank, size = context.get_world_rank(), context.get_world_size()
+    speak_into(job.folder / "workers", rank)
     if fault_in(job.folder):
         return  # An attempt before this one met it: trying again would, too.
-    if task.remote and rank == 0:
-        size = context.get_world_size()
+    if rank == 0:
         print(f"training with {size} worker{'s'[: size > 1]}", flush=True)
-    set_up_process(task.resources.threads_per_worker)
+    with _worker(job, task.resources, rank, size, context.get_local_rank()) as world:
+        _do(task, world)
+
+
+@contextmanager
+def _worker(
+    job: Job, resources: Resources, rank: int, size: int, local_rank: int
+) -> Generator[World, None, None]:
+    """What worker *rank* of *size* knows of the others; its process is set up, and watched meanwhile."""
+    set_up_process(resources.threads_per_worker)
     collect_as_usual()
-    device = device_of(task.resources, context.get_local_rank())
+    device = device_of(resources, local_rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     with watched(job.recipe.hang_timeout_s, f"run {job.run}, worker {rank}") as beat:
-        world = World(rank, context.get_world_size(), device, beat)
-        _do(task, world)
+        yield World(rank, size, device, beat)
 
 
 def _do(task: _Task, world: World) -> None:
     try:
         task.work(task.job, world, _say if world.leads else _unsaid)
     except (ConnectionError, TimeoutError):  # OSErrors too, but those of a lost neighbour
-        _print_traceback(task)
+        traceback.print_exc()  # into the worker's lines: Ray shows it to the driver only when it gives up
         raise
     except (RegattaError, OSError) as fault:
         hand_over(task.job.folder, line_of(fault))
         if world.size > 1:
             raise  # Not all may have met it: those who wait for this one are ended and started again.
     except Exception:
-        _print_traceback(task)
-        raise
-
-
-def _print_traceback(task: _Task) -> None:
-    """Into the worker's lines: Ray shows it to the driver only when it gives up."""
-    if task.remote:
         traceback.print_exc()
+        raise
 
 
 def _say(line: str) -> None:

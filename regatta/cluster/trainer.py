@@ -43,12 +43,12 @@ class _SparingTrainer(TorchTrainer):
 
 
 def trainer(on_worker: Callable[[], None], job: Job, resources: Resources, restarts: int) -> TorchTrainer:
-    """A trainer whose workers each call *on_worker*; with no *restarts*, in this process."""
+    """A trainer whose workers each call *on_worker*, and are started again up to *restarts* times."""
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     return _SparingTrainer(
         on_worker,
         torch_config=_meeting(job, resources),
-        scaling_config=_scaling(job, resources) if restarts else ScalingConfig(num_workers=0),
+        scaling_config=_scaling(job, resources),
         run_config=RunConfig(
             name=job.key[:16],
             storage_path=str((job.folder / "ray").absolute()),
