@@ -20,12 +20,12 @@ def track(problem: str) -> None:
         RegattaError: no such problem, a run's files are missing or damaged, or MLflow is not there.
     """
     from regatta.tracking.receipt import links, receipt
-    from regatta.tracking.record import read_record
+    from regatta.tracking.record import read_records
 
     course = read_course()
     runs = _runs(course, problem)
     print(f"trained: {verify(*(Path('trained') / run.name for run in runs))}", flush=True)
-    records = [read_record(run) for run in runs]
+    records = read_records(runs)
     for record in records:
         if record.journal.torn:
             print(f"{record.places.journals}/journal.jsonl: the last line is torn and left out", flush=True)

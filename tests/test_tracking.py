@@ -12,11 +12,15 @@ import sys
 import time
 from pathlib import Path
 from subprocess import PIPE, STDOUT
+from typing import Any
 
 import numpy as np
 import pytest
 
 from regatta.errors import RegattaError
+from regatta.settings.course import read_course
+from regatta.settings.reading import read_yaml
+from regatta.tracking import record
 from regatta.tracking.journal import read_journal
 from regatta.tracking.server import tracking
 from tasks import track
@@ -48,6 +52,21 @@ def course(tmp_path: Path, blank: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (tmp_path / ".regatta").mkdir()
     shutil.copyfile(blank, tmp_path / ".regatta" / "mlflow.db")
     return tmp_path
+
+
+def test_the_lock_is_read_once_however_many_runs_there_are(
+    course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(path: Path) -> dict[str, Any]:
+        read.append(path.name)
+        return read_yaml(path)
+
+    monkeypatch.setattr(record, "read_yaml", counted)
+    records = record.read_records(list(read_course().runs.values()))
+    assert [one.data_digest for one in records] == ["d" * 32 + ".dir"] * len(TWO)
+    assert read == ["dvc.lock"]
 
 
 def database(root: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,17 @@ class RunRecord:
         return self.scores["primary"]
 
 
-def read_record(run: Run, root: Path = Path()) -> RunRecord:
-    """Everything that *run* left below *root*, the project's folder.
+def read_records(runs: Sequence[Run], root: Path = Path()) -> list[RunRecord]:
+    """Everything that each of *runs* left below *root*, the project's folder.
 
     Raises:
         RegattaError: something is missing or cannot be read; the line says which stage makes it.
     """
+    locked = _locked_stages(root)
+    return [_read_record(run, root, locked) for run in runs]
+
+
+def _read_record(run: Run, root: Path, locked: Mapping[str, Any]) -> RunRecord:
     places = _places(run, root)
     timings = _read_json(places.journals / "timings.json", f"train@{run.name}", {"started_at_s", "train_s"})
     scores = _read_json(places.results / "scores.json", f"evaluate@{run.name}", {"primary"})
@@ -85,7 +90,7 @@ def read_record(run: Run, root: Path = Path()) -> RunRecord:
         timings=timings,
         scores=scores,
         costs={name: value for name, value in costs.items() if isinstance(value, int | float)},
-        data_digest=_dvc_digest(run, root) or trained.data_digest,
+        data_digest=_dvc_digest(run, locked) or trained.data_digest,
         digest=_digest(places),
         places=places,
     )
@@ -114,14 +119,19 @@ def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict
     return content
 
 
-def _dvc_digest(run: Run, root: Path) -> str | None:
-    """DVC's digest of the packed data as `dvc.lock` has it for the run's training, if it has."""
+def _locked_stages(root: Path) -> Mapping[str, Any]:
+    """What `dvc.lock` has of each stage: a long file, a tenth of a second for every twenty runs."""
     try:
-        stage = read_yaml(root / "dvc.lock").get("stages", {}).get(f"train@{run.name}", {})
+        return read_yaml(root / "dvc.lock").get("stages", {})
     except RegattaError:  # not there, or DVC is writing it this very moment
-        return None
+        return {}
+
+
+def _dvc_digest(run: Run, locked: Mapping[str, Any]) -> str | None:
+    """DVC's digest of the packed data that the run was trained on, if it has one."""
     packed = f"data/packed/{run.dataset}"
-    return next((dep.get("md5") for dep in stage.get("deps", ()) if dep.get("path") == packed), None)
+    deps = locked.get(f"train@{run.name}", {}).get("deps", ())
+    return next((dep.get("md5") for dep in deps if dep.get("path") == packed), None)
 
 
 def _digest(places: Places) -> str:
