@@ -67,7 +67,7 @@ def start_fit(job: Job, work: str = TRAIN, on_ray: bool = False, **environment: 
     script.write_text(FIT.replace("{work}", textwrap.dedent(work)))
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     return subprocess.Popen(
-        [sys.executable, str(script), str(job.folder / "job.json"), *["on Ray"][: int(on_ray)]],
+        [sys.executable, str(script), str(job.folder / "job.json"), *(["on Ray"] if on_ray else [])],
         cwd=ROOT,
         env=inherited | {"PYTHONPATH": str(ROOT)} | environment,
         stdout=subprocess.PIPE,

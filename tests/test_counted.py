@@ -47,7 +47,7 @@ MODULES = {
     "tasks.check": 1340,
     "tasks.download": 556,
     "tasks.preprocess": 443,
-    "tasks.train": 2922,
+    "tasks.train": 1425,
     "tasks.evaluate": 1604,
     "tasks.report": 472,
     "tasks.track": 2257,

@@ -85,30 +85,30 @@ def test_a_flow_outlasts_its_server(toy: Path) -> None:
     assert process.returncode == 0, output
     assert "4 done" in output and "Traceback" not in output, output
     assert not marked(env)
-    with closing(sqlite3.connect(toy / ".regatta" / "prefect" / "prefect.db")) as database:
-        assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("COMPLETED",)]
-        assert set(database.execute("SELECT state_type FROM task_run")) == {("COMPLETED",)}
-        lines = database.execute("SELECT count(*) FROM log WHERE message LIKE 'line %'").fetchone()
-    assert lines == (300,)
+    assert_all_was_told(toy, lines=300)
 
 
 @pytest.mark.timeout(300)
 def test_the_first_lines_arrive_though_the_server_dies_before_they_are_told(toy: Path) -> None:
     (toy / "play" / "download-d.lines").write_text("300")
+    (toy / "play" / "download-d.wait").write_text("1")  # Seen by the test, over before lines are told.
     env = mark()
     with start(toy, "flows.reproduce", "two", **env) as process:
-        give_up_at_s = time.monotonic() + 120
-        while not any("step.py download" in command for command in marked(env)):
-            assert time.monotonic() < give_up_at_s
+        wait_until(lambda: any("step.py download" in command for command in marked(env)), 120)
         server_of(env).kill()
         output = process.communicate(timeout=200)[0]
     assert process.returncode == 0, output
     assert "4 done" in output and "Traceback" not in output, output
+    assert_all_was_told(toy, lines=300)
+
+
+def assert_all_was_told(toy: Path, lines: int) -> None:
+    """The only flow run and all of its task runs are completed, and so many lines have arrived."""
     with closing(sqlite3.connect(toy / ".regatta" / "prefect" / "prefect.db")) as database:
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("COMPLETED",)]
         assert set(database.execute("SELECT state_type FROM task_run")) == {("COMPLETED",)}
-        lines = database.execute("SELECT count(*) FROM log WHERE message LIKE 'line %'").fetchone()
-    assert lines == (300,)
+        found = database.execute("SELECT count(*) FROM log WHERE message LIKE 'line %'").fetchone()
+    assert found == (lines,)
 
 
 def server_of(env: dict[str, str]) -> psutil.Process:

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.servers import free_port
 from tasks import track
 from tests import tracking_fakes as fakes
 
@@ -73,12 +74,6 @@ def kill_in_the_middle(process: subprocess.Popen[bytes], database: Path) -> None
             time.sleep(0.005)
     for member in members:
         member.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_a_server_that_dies_in_the_middle_is_paid_what_is_owed(
