@@ -1,14 +1,15 @@
-"""dvc.lock is written in part: the same bytes as DVC's own way comes to."""
+"""dvc.lock is read and written in part: the same content, and the same bytes, as DVC's own way comes to."""
 
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from dvc.utils.serialize import modify_yaml, parse_yaml
 from dvc_objects.fs.local import LocalFileSystem
 
-from flows.patient_dvc import modify_in_part
+from flows.patient_dvc import Entries, entries_in, modify_in_part, read_in_part
 
 NAMES = ("check", "train@a", "evaluate@a-1.5", "report@p")
 OTHER = {
@@ -51,6 +52,48 @@ def test_what_is_not_about_the_stage_is_left_as_it_stands(tmp_path: Path) -> Non
     with modify_in_part(str(lock), LocalFileSystem()) as content:
         content["stages"]["train@a"] = OTHER
     assert lock.read_text().partition("  train@a:")[0] == before.partition("  train@a:")[0]
+
+
+def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
+    raw = lock_of(NAMES, tmp_path / "dvc.lock").read_bytes()
+    entries = entries_in(raw, lambda: pytest.fail("one by one will do"))
+    assert isinstance(entries, Entries)
+    assert list(entries) == list(NAMES) and len(entries) == len(NAMES)
+    assert dict(entries) == {name: entry(name) for name in NAMES}
+    assert "new@b" not in entries and entries.get("new@b") is None
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    raw = lock_of(NAMES, tmp_path / "dvc.lock").read_bytes().replace(b"- path: out/check", b"- [path")
+    entries = entries_in(raw, lambda: {"stages": {"check": "from the whole"}})
+    assert entries is not None
+    assert entries["train@a"] == entry("train@a")
+    assert entries["check"] == "from the whole", "DVC itself says what is wrong with it"
+
+
+def test_of_a_damaged_entry_the_schema_is_not_met(tmp_path: Path) -> None:
+    raw = lock_of(NAMES, tmp_path / "dvc.lock").read_bytes().replace(b"outs:", b"oats:")
+    entries = entries_in(raw, lambda: {"stages": {"check": "from the whole"}})
+    assert entries is not None and entries["check"] == "from the whole"
+
+
+def test_a_lock_of_another_layout_is_read_by_dvc(tmp_path: Path) -> None:
+    lock, told = tmp_path / "dvc.lock", list[dict[str, Any]]()
+
+    def read(lock: Any, **how: Any) -> tuple[Any, str]:
+        told.append(how)
+        return {"all": "of it"}, ""
+
+    file = SimpleNamespace(repo=SimpleNamespace(fs=LocalFileSystem()), path=str(lock))
+    for raw, how, seen in (
+        (b"schema: '2.0'\nstages: {}\n", {}, {"all": "of it"}),
+        (b"schema: '2.0'\nstages:\n  check:\n    cmd: \xff\n", {}, {"all": "of it"}),
+        (b"schema: '2.0'\nstages:\n  check:\n    cmd: a\n", {"round_trip": True}, {"all": "of it"}),
+        (b"schema: '2.0'\nstages:\n  a:\n    cmd: b\n", {}, {"schema": "2.0", "stages": {"a": {"cmd": "b"}}}),
+    ):
+        lock.write_bytes(raw)
+        assert read_in_part(read)(file, **how)[0] == seen
+    assert told == [{}, {}, {"round_trip": True}]
 
 
 @pytest.mark.parametrize(
