@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
@@ -36,17 +37,19 @@ def read_stages(root: Path) -> tuple[Stage, ...]:
     """
     with locked(root) as repo:
         graph = repo.index.graph
-        changed = {stage: _is_changed(stage) for stage in graph}
+        stages = {_name(stage): stage for stage in graph}
+        changed = {name: _is_changed(stages, name) for name in stages}
         return tuple(
-            Stage(_name(stage), tuple(sorted(map(_name, graph.successors(stage)))), changed[stage])
+            Stage(_name(stage), tuple(sorted(map(_name, graph.successors(stage)))), changed[_name(stage)])
             for stage in _in_order(repo)
         )
 
 
 def changed_now(root: Path, names: Collection[str]) -> set[str]:
-    """Those of *names* that DVC would run or restore, looked up afresh."""
+    """Those of *names* that DVC would run or restore, looked up afresh; the others are not looked at."""
     with locked(root) as repo:
-        return {_name(stage) for stage in repo.index.graph if _name(stage) in names and _is_changed(stage)}
+        stages = load_file(repo, str(root / "dvc.yaml")).stages
+        return {name for name in names if _is_changed(stages, name)}
 
 
 def select(stages: Iterable[Stage], problems: Mapping[str, str]) -> tuple[Stage, ...]:
@@ -101,9 +104,9 @@ def _name(stage: Any) -> str:
     return getattr(stage, "name", None) or stage.relpath
 
 
-def _is_changed(stage: Any) -> bool:
+def _is_changed(stages: Mapping[str, Any], name: str) -> bool:
     try:
-        return bool(stage.status(check_updates=False))
+        return bool(stages[name].status(check_updates=False))
     except DvcException:  # e.g. somebody else is writing its outputs: then let DVC decide later.
         return True
 

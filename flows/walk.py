@@ -3,7 +3,7 @@
 import contextlib
 import queue
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -86,7 +86,7 @@ def _submit_ready(state: Walk, stage_task: Any, ended: "queue.SimpleQueue[str]")
     """Hand to Prefect what can start now: stages to run as far as there is room, all others at once."""
     names = state.waiting.keys() | state.running
     ready = [stage for stage in state.waiting.values() if not names.intersection(stage.upstream)]
-    to_run = _changed(state, ready)
+    to_run = to_call(state, ready)
     for stage in ready:
         blocked = any(state.endings.get(name) in ("failed", "not run") for name in stage.upstream)
         starts = stage.name in to_run and not blocked
@@ -105,19 +105,21 @@ def _tell(ended: "queue.SimpleQueue[str]", name: str) -> Callable[[PrefectFuture
     return lambda _: ended.put(name)
 
 
-def _changed(state: Walk, ready: Sequence[Stage]) -> set[str]:
+def to_call(state: Walk, ready: Sequence[Stage]) -> set[str]:
     """Those of *ready* that DVC must be called for.
 
     What was changed at first is DVC's to run, to restore, or to leave when it fits again. What was not may
-    have changed with its upstream, which costs a look; where nothing ran upstream, the first one holds.
+    have changed with its upstream, which costs a look, and one only; where nothing ran upstream, the first
+    one holds.
     """
-    changed = {stage.name for stage in ready if stage.changed}
     doubtful = {
         stage.name
         for stage in ready
         if not stage.changed and any(state.endings.get(name) == "done" for name in stage.upstream)
     }
-    return changed | changed_now(state.root, doubtful) if doubtful else changed
+    for name in changed_now(state.root, doubtful) if doubtful else ():
+        state.waiting[name] = replace(state.waiting[name], changed=True)
+    return {stage.name for stage in ready if state.waiting[stage.name].changed}
 
 
 def _note(state: Walk, name: str) -> None:

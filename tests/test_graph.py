@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.graph import changed_now, read_stages, select
+from flows import walk
+from flows.events import unheard
+from flows.graph import Stage, changed_now, read_stages, select
 from flows.lock_order import lock_names, order_lock
 from regatta.errors import RegattaError
 from tests.toy import PROJECT, make_toy, run, toy_env
@@ -69,6 +71,28 @@ def test_what_is_changed_is_what_dvc_status_says(tmp_path: Path, toy: Path) -> N
         assert changed_now(toy, {"train@one", "train@two"}) == {"train@two"}
     finally:
         params.write_text(before)
+
+
+def test_a_stage_that_is_gone_meanwhile_is_left_to_dvc(toy: Path) -> None:
+    assert changed_now(toy, {"train@one", "train@gone"}) == {"train@gone"}
+
+
+def test_what_may_have_changed_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[set[str]] = []
+
+    def look(root: Path, names: set[str]) -> set[str]:
+        looks.append(names)
+        return names
+
+    monkeypatch.setattr(walk, "changed_now", look)
+    state = walk.Walk(
+        Path(), {"evaluate@a": Stage("evaluate@a", ("train@a",), changed=False)}, walk.Pace(), unheard
+    )
+    assert walk.to_call(state, list(state.waiting.values())) == set(), "nothing ran upstream"
+    state.endings["train@a"] = "done"
+    for _ in range(2):  # The second time there was no room for it the first time.
+        assert walk.to_call(state, list(state.waiting.values())) == {"evaluate@a"}
+    assert looks == [{"evaluate@a"}]
 
 
 def test_selecting_a_run_brings_its_upstream_and_its_problem(toy: Path) -> None:
