@@ -129,16 +129,13 @@ class Entries(MutableMapping[str, Any]):
     def __init__(self, texts: dict[str, str], read_whole: Callable[[], Any]) -> None:
         self._texts, self._read_whole = texts, read_whole
         self._read: dict[str, Any] = {}
-        self._set: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._set:
-            return self._set[name]
         if name not in self._read:
-            self._read[name] = self._entry(HEAD + self._texts[name])["stages"][name]
+            self._read[name] = self._content(HEAD + self._texts[name])["stages"][name]
         return self._read[name]
 
-    def _entry(self, text: str) -> Any:
+    def _content(self, text: str) -> Any:
         try:
             content = parse_yaml(text, LOCK)
             validate(content, Lockfile.SCHEMA)
@@ -147,23 +144,22 @@ class Entries(MutableMapping[str, Any]):
         return content
 
     def __setitem__(self, name: str, entry: Any) -> None:
-        self._set[name] = entry
+        self._texts[name] = dumps_yaml({"stages": {name: entry}}).removeprefix("stages:\n")
+        self._read[name] = entry
 
     def __delitem__(self, name: str) -> None:
-        raise NotImplementedError  # Nobody does: DVC removes a stage from a file it has read whole.
+        del self._texts[name]
+        self._read.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._texts | self._set)
+        return iter(self._texts)
 
     def __len__(self) -> int:
-        return len(self._texts | self._set)
+        return len(self._texts)
 
     def text(self) -> str:
         """All of dvc.lock: what was set stands in the place of what it was before, else at the end."""
-        new = {name: dumps_yaml({"stages": {name: entry}}) for name, entry in self._set.items()}
-        return HEAD + "".join(
-            (self._texts | {name: text.removeprefix("stages:\n") for name, text in new.items()}).values()
-        )
+        return HEAD + "".join(self._texts.values())
 
 
 def entries_in(raw: bytes, read_whole: Callable[[], Any]) -> Entries | None:
@@ -171,8 +167,8 @@ def entries_in(raw: bytes, read_whole: Callable[[], Any]) -> Entries | None:
     text = raw.decode(errors="replace")
     found = list(ENTRY.finditer(text, len(HEAD)))
     texts = {entry[1]: entry[0] for entry in found}
-    is_laid_out = len(texts) == len(found) > 0 and (HEAD + "".join(texts.values())).encode() == raw
-    return Entries(texts, read_whole) if is_laid_out else None
+    entries = Entries(texts, read_whole)
+    return entries if len(entries) == len(found) > 0 and entries.text().encode() == raw else None
 
 
 def read_in_part(read: Callable[..., tuple[Any, str]]) -> Callable[..., tuple[Any, str]]:
@@ -203,7 +199,7 @@ def modify_in_part(path: Any, fs: Any = None) -> Generator[Any]:
         return
     content: dict[str, Any] = {"schema": "2.0", "stages": entries}
     yield content
-    in_part = content.keys() == {"schema", "stages"} and content["stages"] is entries
+    in_part = len(entries) > 0 and content.keys() == {"schema", "stages"} and content["stages"] is entries
     with fs.open(path, "w", encoding="utf-8") as file:
         file.write(entries.text() if in_part else dumps_yaml(content | {"stages": dict(content["stages"])}))
 

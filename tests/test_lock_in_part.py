@@ -61,6 +61,8 @@ def test_what_is_read_is_what_is_there(tmp_path: Path) -> None:
     assert list(entries) == list(NAMES) and len(entries) == len(NAMES)
     assert dict(entries) == {name: entry(name) for name in NAMES}
     assert "new@b" not in entries and entries.get("new@b") is None
+    del entries["train@a"]
+    assert list(entries) == ["check", "evaluate@a-1.5", "report@p"] and "  train@a:" not in entries.text()
 
 
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
