@@ -49,4 +49,5 @@ profile: .venv/installed  ## where the time of RUN's steps goes: profile/RUN/sum
 	@echo "installing requirements.lock into .venv (about a minute) …"
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
 	@printf '#!/bin/sh\nexec "%s" -P "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/flows/patient_dvc.py" > $(BIN)/dvc
+	@$(BIN)/python -m regatta.blank_databases
 	@touch $@

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from flows.kept import Kept
 from flows.stage import Leashes
+from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError
 from regatta.settings.home import home
 
 START_TIMEOUT_S = 120.0
-"""The very first start makes the database, which takes several seconds on a quick machine."""
+"""The very first start may have to make the database, which takes several seconds on a quick machine."""
 
 LOOK_EVERY_S = 0.5
 
@@ -70,6 +71,7 @@ def embedded_server(leashes: Leashes) -> Generator["Server"]:
     Should it die before, another takes its place at the same socket, over the same database. The socket is
     ours from the start to the end: nobody else can take the port, and who asks in between only waits.
     """
+    begin_with_blank("prefect", database())
     folder = database().parent
     folder.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:

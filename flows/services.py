@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.embedded import database
 from flows.errands import END_DEAD_RUNS, REGISTER, do, log_of
 from flows.kept import Kept
 from flows.running import services_file, write_services
@@ -28,6 +29,7 @@ from flows.servers import (
     services_env,
 )
 from flows.stage import Leashes
+from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 
@@ -58,6 +60,8 @@ def serve(ports: Ports) -> None:
     for name, port in vars(ports).items():
         check_free(name, port)
     (home() / "logs").mkdir(parents=True, exist_ok=True)
+    begin_with_blank("prefect", database())
+    begin_with_blank("mlflow", home() / "mlflow.db")
     env = services_env(ports)
     leashes = Leashes()
     with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder, _all_ended(leashes):

@@ -19,6 +19,7 @@ GROUND = {
     "regatta.names",
     "regatta.allocation",
     "regatta.garbage",
+    "regatta.blank_databases",
 }
 """What every room stands on."""
 ROOMS = {

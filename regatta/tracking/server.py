@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from regatta.blank_databases import begin_with_blank
 from regatta.settings.home import home
 
 SQLITE = "sqlite:///"
@@ -78,6 +79,7 @@ def _make_database(uri: str) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
+        begin_with_blank("mlflow", partial / path.name)
         SqlAlchemyStore(f"{SQLITE}{partial / path.name}", _artifact_root()).engine.dispose()
         (partial / path.name).replace(path)
     finally:
