@@ -54,12 +54,11 @@ def make_blank_databases() -> None:
     """
     with tempfile.TemporaryDirectory(prefix="blank-") as name:
         folder = Path(name)
-        commands = _commands(folder)
-        started = {program: _started(commands[program], folder) for program in commands}
-        last_words = {program: process.communicate()[0] for program, process in started.items()}
-        for program, process in started.items():
+        started = [(program, _started(command, folder)) for program, command in _commands(folder).items()]
+        outputs = [process.communicate()[0] for _, process in started]
+        for (program, process), output in zip(started, outputs, strict=True):
             if process.returncode != 0:
-                last = last_words[program].strip().rpartition("\n")[2]
+                last = output.strip().rpartition("\n")[2]
                 raise RegattaError(f"{program} cannot make its database: {last}")
             with whole_file(blank_database(program)) as partial:
                 shutil.copyfile(folder / f"{program}.db", partial)

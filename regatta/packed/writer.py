@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from regatta.settings.card import Card
 
 BLOCK_SAMPLES, BLOCK_BYTES = 64, 2**20
 """A process's portion is no more than either: the last ones of a split should come to an end together."""
+
+NAMES_AT_ONCE = 1000
 
 
 def pack_split(samples: Samples, card: Card, folder: Path, advance: Callable[[int], None]) -> Statistics:
@@ -57,7 +60,10 @@ def _write_names(path: Path, names: Names) -> None:
     """As one list of JSON, and never as one in memory."""
     with path.open("w", encoding="utf-8") as file:
         file.write("[")
-        file.writelines(f"{', ' if at else ''}{json.dumps(name)}" for at, name in enumerate(names))
+        left, comma = iter(names), ""
+        while some := list(islice(left, NAMES_AT_ONCE)):
+            file.write(comma + json.dumps(some)[1:-1])
+            comma = ", "
         file.write("]")
 
 
