@@ -54,9 +54,11 @@ def make_blank_databases() -> None:
     """
     with tempfile.TemporaryDirectory(prefix="blank-") as name:
         folder = Path(name)
-        started = [(program, _started(command, folder)) for program, command in _commands(folder).items()]
-        outputs = [process.communicate()[0] for _, process in started]
-        for (program, process), output in zip(started, outputs, strict=True):
+        started: dict[Program, subprocess.Popen[str]] = {
+            program: _started(command, folder) for program, command in _commands(folder).items()
+        }
+        outputs = [process.communicate()[0] for process in started.values()]
+        for (program, process), output in zip(started.items(), outputs, strict=True):
             if process.returncode != 0:
                 last = output.strip().rpartition("\n")[2]
                 raise RegattaError(f"{program} cannot make its database: {last}")
