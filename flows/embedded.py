@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from flows.kept import Kept
-from flows.stage import Leashes
+from flows.leashes import Leashes
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError
 from regatta.settings.home import home

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.leashes import Leashes
 from flows.servers import module_command
-from flows.stage import Leashes
 from regatta.errors import RegattaError
 from regatta.settings.home import home
 

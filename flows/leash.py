@@ -27,23 +27,15 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main() -> None:
     """Run `sys.argv[1:]`; exit with its code, or 128 + the signal that ended it, as shells do."""
-    _adopt_orphans()
-    ended = _Flag()
-    signal.signal(signal.SIGTERM, ended.set)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ended = take_hold()
     # What the holder handed on beside the pipe is for the command: a server's socket.
     command = subprocess.Popen(
         sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, close_fds=False
     )
-    code = None
-    while code is None and not ended and not _holder_gone():
-        code = _reap(command.pid)
-    last = _end_tree(command.pid)
-    code = last if code is None else code
-    os._exit(128 - code if code < 0 else code)
+    os._exit(hold(command.pid, ended))
 
 
-class _Flag:
+class Flag:
     """Set by a signal."""
 
     def __init__(self) -> None:
@@ -56,9 +48,24 @@ class _Flag:
         return self._is_set
 
 
-def _adopt_orphans() -> None:
+def take_hold() -> Flag:
+    """Be the leash of what this process starts from now on; the flag says when it was asked to end."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ended = Flag()
+    signal.signal(signal.SIGTERM, ended.set)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ended
+
+
+def hold(pid: int, ended: Flag) -> int:
+    """Wait for the child *pid*, or until its tree has to end; its exit code once all of it is gone."""
+    code = None
+    while code is None and not ended and not _holder_gone():
+        code = _reap(pid)
+    last = _end_tree(pid)
+    code = last if code is None else code
+    return 128 - code if code < 0 else code
 
 
 def _holder_gone() -> bool:

@@ -5,16 +5,17 @@ import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from flows.board import board
 from flows.course import Plan, planned
-from flows.embedded import answers, database, embedded_server, settings_for
+from flows.embedded import answers, embedded_server, settings_for
+from flows.leashes import Leashes
 from flows.outcome import card
 from flows.running import running_services
-from flows.stage import Leashes
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 
@@ -73,8 +74,8 @@ def _at_least(least: int, text: str) -> int:
 def _reproduce(options: argparse.Namespace) -> int:
     console = Console()
     with ExitStack() as stack:
-        # The first start of all makes Prefect's database: begun now, it is nearly done when the plan is.
-        ready = None if database().exists() else stack.enter_context(_prefect())
+        # Where nothing was ever made there is something to do: Prefect's server starts beside the plan.
+        ready = None if Path("dvc.lock").exists() else stack.enter_context(_prefect())
         plan = stack.enter_context(planned(tuple(options.runs), tuple(options.set)))
         headline, code = "all is up to date", 0
         if not plan.is_done:

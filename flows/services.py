@@ -17,6 +17,7 @@ from pathlib import Path
 from flows.embedded import database
 from flows.errands import END_DEAD_RUNS, REGISTER, do, log_of
 from flows.kept import Kept
+from flows.leashes import Leashes
 from flows.running import services_file, write_services
 from flows.servers import (
     WORKER,
@@ -28,7 +29,6 @@ from flows.servers import (
     ray_server,
     services_env,
 )
-from flows.stage import Leashes
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home

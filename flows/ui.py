@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.leashes import Leashes
 from flows.servers import Ports, mlflow_server, services_env
 from flows.services import check_free
-from flows.stage import Leashes
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 

@@ -16,11 +16,13 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
+from flows.dvc_start import DvcStart
 from flows.events import Ending, Event, Listen
 from flows.graph import Stage, changed_now
 from flows.insisting import insist
+from flows.leashes import Leashes
 from flows.lock_order import lock_in_order
-from flows.stage import Leashes, run_stage
+from flows.stage import run_stage
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Walk:
     waiting: dict[str, Stage]
     pace: Pace
     listen: Listen
-    leashes: Leashes = field(default_factory=Leashes)
+    dvc: DvcStart = field(default_factory=lambda: DvcStart(Leashes()))
     running: set[str] = field(default_factory=set[str])
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict[str, PrefectFuture[Any]])
     endings: dict[str, Ending] = field(default_factory=dict[str, Ending])
@@ -57,14 +59,16 @@ def walk(root: Path, stages: Sequence[Stage], pace: Pace, listen: Listen) -> dic
         how each stage ended.
     """
     state = Walk(root, {stage.name: stage for stage in stages}, pace, listen)
-    progress = insist(
-        lambda: create_progress_artifact(0.0, key="stages", description=f"{len(stages)} stages")
-    )
-    with lock_in_order(root, [stage.name for stage in stages]):
-        try:
+    try:
+        if any(stage.changed for stage in stages):
+            state.dvc.load()
+        progress = insist(
+            lambda: create_progress_artifact(0.0, key="stages", description=f"{len(stages)} stages")
+        )
+        with lock_in_order(root, [stage.name for stage in stages]):
             _go_through(state, cast(UUID, progress))
-        finally:
-            state.leashes.end_all(wait=True)
+    finally:
+        state.dvc.close()
     return state.endings
 
 
@@ -153,7 +157,7 @@ def _stage_task(state: Walk) -> Any:
         if not starts:
             return Completed(name="Cached", message="up to date")
         state.listen(Event(name, "started"))
-        run_stage(name, state.root, _to_log(name, state.listen), state.leashes)
+        run_stage(name, state.root, _to_log(name, state.listen), state.dvc)
         return None
 
     return stage

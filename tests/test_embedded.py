@@ -14,7 +14,7 @@ import pytest
 from flows import embedded
 from flows.embedded import LOOK_EVERY_S, Server, answers, embedded_server
 from flows.kept import EARLY_ENDS
-from flows.stage import Leashes
+from flows.leashes import Leashes
 from regatta.errors import RegattaError
 
 SERVER = """

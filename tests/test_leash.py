@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.stage import Leashes, StageFailed, read_lines, run_stage
-from tests.toy import make_toy, mark, marked, toy_env, wait_until
+from flows.leashes import Leashes, StageFailed
+from flows.stage import read_lines
+from tests.toy import mark, marked, toy_env, wait_until
 
 
 def lines_of(command: Sequence[str], folder: Path) -> tuple[list[str], list[str], int]:
@@ -56,7 +57,8 @@ time.sleep(600)
 def test_the_whole_tree_ends_with_the_holder_even_by_sigkill(tmp_path: Path) -> None:
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     env = mark()
-    holder = "import os, sys; from pathlib import Path; from flows.stage import Leashes, read_lines\n"
+    holder = "import os, sys; from pathlib import Path; from flows.leashes import Leashes\n"
+    holder += "from flows.stage import read_lines\n"
     holder += "process = Leashes().start([sys.executable, 'stubborn.py'], Path.cwd(), os.environ)\n"
     holder += "read_lines(process, lambda line, _: print(line, flush=True))"
     with subprocess.Popen(
@@ -88,13 +90,3 @@ def test_nothing_starts_after_the_end(tmp_path: Path) -> None:
     leashes.end_all(wait=True)
     with pytest.raises(StageFailed):
         leashes.start(["true"], tmp_path, os.environ)
-
-
-def test_a_failed_stage_says_its_own_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = make_toy(tmp_path / "toy")
-    (toy / "play" / "download-d.fail").write_text("1")
-    monkeypatch.setenv("TOY_PLAY", str(toy / "play"))
-    lines: list[str] = []
-    with pytest.raises(StageFailed, match=r"^download@d: d is broken on purpose$"):
-        run_stage("download@d", toy, lambda line, _: lines.append(line), Leashes())
-    assert "epoch 1/1 download d" in lines

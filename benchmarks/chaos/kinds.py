@@ -121,6 +121,7 @@ KINDS: tuple[Kind, ...] = (
     _step_again("packing again", 5, "tasks.preprocess", DATASET, moment=_again("preprocess", "data/packed")),
     _step_again("evaluating again", 3, "tasks.evaluate", RUN, moment=_again("evaluate", "results")),
     Kind("the flow", 9, "packed", FLOW, "root", _step),
+    Kind("a forked DVC, or what forks it", 9, "packed", FLOW, "fork", _step),
     Kind(
         *("the embedded Prefect server", 5, "packed", FLOW, "server", _step),
         goes_on=True,

@@ -42,12 +42,19 @@ def _raylet(alive: Sequence[Process], root: int, drawn: int) -> list[Process]:
     return [process for process in alive if process.pid in nodes]
 
 
+def _one_fork(alive: Sequence[Process], root: int, drawn: int) -> list[Process]:
+    """The flow's fork server, the leash of a stage that it forked, or the DVC on that."""
+    found = sorted(filter(having("flows.fork_server"), alive), key=lambda process: process.pid)
+    return [found[drawn % len(found)]] if found else []
+
+
 VICTIMS: dict[str, Choose] = {
     "stage": _started_with("tasks.train"),
     "download": _started_with("tasks.download"),
     "root": _root,
     "all": _all,
     "server": _started_with("flows.serving"),
+    "fork": _one_fork,
     "worker": _one_worker,
     "group": _workers,
     "raylet": _raylet,

@@ -8,8 +8,8 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from flows.embedded import answers, database, embedded_server
+from flows.leashes import Leashes
 from flows.running import running_services
-from flows.stage import Leashes
 from regatta.findings import Finding, examine, fault, fine
 from regatta.settings.home import home
 
