@@ -34,6 +34,7 @@ ON_THE_WAY: tuple[tuple[str, Moment], ...] = (
     ("in the MLflow sync", AtEvent("tasks.track", "sql", "", 120)),
 )
 """One course from its beginning to its end, killed a dozen times on its way."""
+STAGES_ON_THE_WAY = "evaluate@flecks", "report@classification", "track@classification"
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +69,10 @@ def test_an_output_that_was_there_before_is_not_lost(course: Course, tmp_path: P
 
 
 @pytest.mark.timeout(600)
-def test_a_flow_and_its_server_are_killed(course: Course, tmp_path: Path) -> None:
-    kinds = tuple(altered(name, begins="trained") for name in ("the flow", "the embedded Prefect server"))
-    moments = AtLine("evaluate@flecks | started"), AtLine("track@classification | started")
+def test_a_flow_its_server_and_its_forks_are_killed(course: Course, tmp_path: Path) -> None:
+    names = ("the flow", "a forked DVC, or what forks it", "the embedded Prefect server")
+    kinds = tuple(altered(name, begins="trained") for name in names)
+    moments = tuple(AtLine(f"{stage} | started") for stage in STAGES_ON_THE_WAY)
     run(Trial(3, kinds, moments), course, tmp_path)
 
 

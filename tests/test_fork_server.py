@@ -130,7 +130,8 @@ def test_all_ends_with_the_holder_even_by_sigkill(toy: Path) -> None:
     (toy / "play" / "download-d.hang").touch()
     holder = "import time; from pathlib import Path; from flows.leashes import Leashes\n"
     holder += "from flows.dvc_start import DvcStart\n"
-    holder += f"dvc = DvcStart(Leashes()); dvc(['repro', '--single-item', 'download@d'], Path({str(toy)!r}))\n"
+    holder += "dvc = DvcStart(Leashes())\n"
+    holder += f"dvc(['repro', '--single-item', 'download@d'], Path({str(toy)!r}))\n"
     holder += "time.sleep(600)"
     everything = toy_env(toy, REGATTA_HOME=str(toy / ".regatta"), **env)
     with subprocess.Popen([sys.executable, "-c", holder], cwd=PROJECT, env=everything) as process:
