@@ -6,18 +6,19 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from flows.board import board
-from flows.course import Plan, planned
 from flows.embedded import answers, embedded_server, settings_for
 from flows.leashes import Leashes
-from flows.outcome import card
 from flows.running import running_services
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
+
+if TYPE_CHECKING:
+    from flows.course import Plan
 
 Ready = Callable[[], str]
 """Waits until Prefect's server answers; its address."""
@@ -76,6 +77,9 @@ def _reproduce(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         # Where nothing was ever made there is something to do: Prefect's server starts beside the plan.
         ready = None if Path("dvc.lock").exists() else stack.enter_context(_prefect())
+        from flows.course import planned
+        from flows.outcome import card
+
         plan = stack.enter_context(planned(tuple(options.runs), tuple(options.set)))
         headline, code = "all is up to date", 0
         if not plan.is_done:
@@ -84,7 +88,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     return code
 
 
-def _walk(plan: Plan, ready: Ready, options: argparse.Namespace, console: Console) -> tuple[str, int]:
+def _walk(plan: "Plan", ready: Ready, options: argparse.Namespace, console: Console) -> tuple[str, int]:
     """The flow run's last word, and the exit code."""
     # Prefect reads its settings when it is imported, and not before there is something to do.
     import httpx
