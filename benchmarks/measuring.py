@@ -86,6 +86,13 @@ def hardware() -> str:
     return f"{platform.machine()}-{os.cpu_count()}cores"
 
 
+def processor() -> str:
+    """What the cores compute with, as torch names it (AVX2, AVX512, …): ratios differ with it."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def write(what: str, head: str, samples: Sequence[Sample], goals: Sequence[Goal]) -> Path:
     """Write `benchmarks/[what]_[hardware]_[date].md`, and a .csv of *samples* beside it; print the page.
 
@@ -97,7 +104,8 @@ def write(what: str, head: str, samples: Sequence[Sample], goals: Sequence[Goal]
         table = csv.writer(file, lineterminator="\n")
         table.writerow(field.name for field in fields(Sample))
         table.writerows(astuple(sample) for sample in samples)
-    path.write_text(f"{head}\n\n{today}, {hardware()}.\n\n{page(samples, goals)}", encoding="utf-8")
+    where = f"{today}, {hardware()}, {processor()}."
+    path.write_text(f"{head}\n\n{where}\n\n{page(samples, goals)}", encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
     return path
 

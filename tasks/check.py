@@ -22,22 +22,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         course = read_course()
         for name in course.datasets:
             read_card(name)
-        for name in course.runs:
-            _fits(resolve(course, name))
+        for resolved in _different([resolve(course, name) for name in course.runs]):
+            _fits(resolved)
         # Always the same bytes: a change of one run must not make the others stale.
         with whole_file(Path("checked/course.json")) as file:
             file.write_text(json.dumps({"checked": True}) + "\n", encoding="utf-8")
         print(f"{len(course.runs)} runs on {len(course.datasets)} data sets can be run")
 
 
+def _different(runs: Sequence[Resolved]) -> list[Resolved]:
+    """The first run of each network: those that differ in how they learn have the same one."""
+    firsts: dict[tuple[object, ...], Resolved] = {}
+    for run in runs:
+        firsts.setdefault((run.family.name, run.options.model_dump_json(), _spec(run)), run)
+    return list(firsts.values())
+
+
+def _spec(resolved: Resolved) -> InputSpec:
+    image = resolved.card.image
+    return InputSpec(image.channels, image.height_px, image.width_px, len(resolved.card.classes))
+
+
 def _fits(resolved: Resolved) -> None:
     """Build the network without memory for its weights: the family says whether the size fits."""
-    image = resolved.card.image
-    spec = InputSpec(image.channels, image.height_px, image.width_px, len(resolved.card.classes))
     # Pretrained weights are fetched when they are needed, not for a check.
     plain = resolved.options.model_copy(update={"pretrained": False})
     with torch.device("meta"):
-        build(resolved.family, spec, plain, f"params.yaml: runs.{resolved.run.name}")
+        build(resolved.family, _spec(resolved), plain, f"params.yaml: runs.{resolved.run.name}")
 
 
 if __name__ == "__main__":
