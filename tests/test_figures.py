@@ -1,27 +1,12 @@
 """Figures told to readers are those of the records in `benchmarks/`."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 from benchmarks.chaos.record import COUNTED, read_table, summary
+from benchmarks.figures import goal_rows, newest
 from tests.conftest import ROOT
 
 
 def text(place: str) -> str:
     return (ROOT / place).read_text(encoding="utf-8")
-
-
-def newest(suffix: str) -> Iterator[Path]:
-    """Of each benchmark, the record with the latest date: `[what]_[hardware]_[date]`."""
-    latest: dict[str, Path] = {}
-    for path in sorted((ROOT / "benchmarks").glob(f"*_*{suffix}"), key=lambda path: path.stem[-10:]):
-        latest[path.stem[:-11]] = path
-    return iter(latest.values())
-
-
-def goal_rows(page: str) -> set[str]:
-    """The lines of a page that hold a ratio against its goal."""
-    return {line for line in page.splitlines() if line.endswith(("| met |", "| missed |"))}
 
 
 def kill_trials() -> list[dict[str, object]]:
@@ -46,4 +31,4 @@ def test_a_sum_of_kill_trials_counts_what_broke() -> None:
 def test_the_ratios_told_are_those_recorded_and_all_of_them() -> None:
     recorded = {row for path in newest(".md") for row in goal_rows(path.read_text(encoding="utf-8"))}
     assert recorded
-    assert goal_rows(text("docs/performance.md")) == recorded
+    assert set(goal_rows(text("docs/performance.md"))) == recorded
