@@ -8,6 +8,7 @@ another version was installed since or by other means, a program makes its datab
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from regatta.errors import RegattaError, one_line_errors
-from regatta.whole import whole_file
+from regatta.whole import sweep, whole_file
 
 Program = Literal["prefect", "mlflow"]
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -29,7 +30,7 @@ def blank_database(program: Program) -> Path:
 
 
 def begin_with_blank(program: Program, database: Path) -> None:
-    """Let *database*, a sqlite file of *program*'s, begin as the blank one where there is neither.
+    """Let *database*, a sqlite file of *program*'s that is not there yet, begin as a copy of the blank one.
 
     One that is there, or that somebody makes at this moment, is left alone.
     """
@@ -39,6 +40,7 @@ def begin_with_blank(program: Program, database: Path) -> None:
     # Where it cannot be copied or linked, the program makes its own, or says why it cannot.
     with contextlib.suppress(OSError):
         database.parent.mkdir(parents=True, exist_ok=True)
+        sweep(database.parent, re.escape(database.name))
         try:
             shutil.copyfile(blank_database(program), partial)
             os.link(partial, database)  # a rename would take the place of another's

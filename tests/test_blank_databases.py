@@ -32,6 +32,8 @@ def tables(database: Path) -> set[str]:
 
 def test_a_database_begins_as_the_blank_one(installation: Path, tmp_path: Path) -> None:
     put("mlflow", b"blank")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / ".mlflow.db.partial-999999999").write_bytes(b"of one that was killed")
     begin_with_blank("mlflow", tmp_path / "project" / "mlflow.db")
     assert (tmp_path / "project" / "mlflow.db").read_bytes() == b"blank"
     assert [path.name for path in (tmp_path / "project").iterdir()] == ["mlflow.db"]
