@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+from benchmarks.measuring import FOLDER, GOALS_HEAD
+
 PAGE = FOLDER.parent / "docs/performance.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
-HEAD = "| measure | ratio | of medians | of the pairs | goal | |\n|---|---|--:|--:|--:|---|\n"
 
 
 def newest(suffix: str) -> Iterator[Path]:
@@ -28,7 +28,8 @@ def figures() -> str:
     for path in sorted(newest(".md")):
         rows = goal_rows(path.read_text(encoding="utf-8"))
         if rows:
-            parts.append(f"\n[`{path.name}`](../benchmarks/{path.name})\n\n{HEAD}" + "\n".join(rows) + "\n")
+            link = f"[`{path.name}`](../benchmarks/{path.name})"
+            parts.append("\n".join(["", link, "", GOALS_HEAD.rstrip(), *rows, ""]))
     return "".join(parts) + "\n"
 
 

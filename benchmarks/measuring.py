@@ -16,6 +16,8 @@ from statistics import median
 PAIRS = 5
 FOLDER = Path(__file__).parent
 NO_GOAL = "–"
+GOALS_HEAD = "| measure | ratio | of medians | of the pairs | goal | |\n|---|---|--:|--:|--:|---|\n"
+"""Of a table of ratios against their goals."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,7 @@ def write(what: str, head: str, samples: Sequence[Sample], goals: Sequence[Goal]
 def page(samples: Sequence[Sample], goals: Sequence[Goal]) -> str:
     """The ratios against their goals, and the medians that they are made of, in markdown."""
     rows = [_row(samples, goal) for goal in goals]
-    table = (
-        "| measure | ratio | of medians | of the pairs | goal | |\n|---|---|--:|--:|--:|---|\n"
-        + "".join(rows)
-        + "\n"
-    )
-    return (table if goals else "") + _medians(samples)
+    return (f"{GOALS_HEAD}{''.join(rows)}\n" if goals else "") + _medians(samples)
 
 
 def _row(samples: Sequence[Sample], goal: Goal) -> str:

@@ -140,6 +140,17 @@ def test_all_ends_with_the_holder_even_by_sigkill(toy: Path) -> None:
     wait_until(lambda: not marked(env), 10)
 
 
+def test_elsewhere_each_dvc_is_loaded_for_itself(
+    dvc: DvcStart, toy: Path, marks: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    process = hanging(dvc, toy)
+    commands = marked(marks)
+    assert dvc.leashes.end(process) == 128 + signal.SIGTERM
+    assert not any("flows.fork_server" in line for line in commands)
+    assert not marked(marks)
+
+
 def test_what_is_forked_costs_what_is_counted(dvc: DvcStart, toy: Path) -> None:
     assert said(dvc, toy, "repro", "--single-item", "download@d")[0] == 0
     before_s = os.times().children_user
