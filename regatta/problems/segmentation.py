@@ -8,13 +8,14 @@ from regatta.problems.batch import Batch
 from regatta.problems.confusion import class_scores, confusion, mean_loss, ratio
 from regatta.problems.counts import Counts, confusion_of, fixed_point
 from regatta.problems.likeliest import likeliest
+from regatta.problems.planes import in_planes
 from regatta.problems.problem import ClassScores, Problem, Targets
 from regatta.settings.recipe import Recipe
 
 
 def loss(logits_BKHW: Tensor, batch: Batch, targets: Targets, recipe: Recipe) -> Tensor:
     """f32[B]: the recipe's sum of cross-entropy, Dice and focal loss; each a mean over scored pixels."""
-    logits_BKHW = logits_BKHW.float()
+    logits_BKHW = in_planes(logits_BKHW.float())
     truth_BHW = batch.targets.long()
     scored_BHW = truth_BHW != targets.ignore_label
     weights, total_B = recipe.loss, torch.zeros(len(truth_BHW), device=logits_BKHW.device)
@@ -68,7 +69,7 @@ def _mean_scored(losses_BHW: Tensor, truth_BHW: Tensor, targets: Targets) -> Ten
 def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     """Counts of the scored pixels of the valid samples; the loss is the plain cross-entropy."""
     # In planes: the loss and the search for the likeliest class both go through them.
-    logits_BKHW = logits_BKHW.float().contiguous()
+    logits_BKHW = in_planes(logits_BKHW.float())
     truth_BHW = batch.targets.long().masked_fill(~batch.valid[:, None, None], targets.ignore_label)
     losses_BHW = functional.cross_entropy(
         logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
