@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from regatta.engine.average import fold_in
-from regatta.engine.optimisation import rate, set_rate
+from regatta.engine.optimisation import forget_gradients, rate, set_rate
 from regatta.engine.order import Share, mixed
 from regatta.engine.parts import Parts
 from regatta.engine.precision import augments, autocast
@@ -24,7 +24,7 @@ def train_step(
     recipe, world = parts.recipe, parts.world
     _seed_dropout(world.device, mixed(recipe.seed, "step", parts.state.step, world.rank))
     set_rate(parts.optimiser, rate(recipe, parts.state.step, parts.steps_per_epoch))
-    parts.optimiser.zero_grad(set_to_none=True)
+    forget_gradients(parts.optimiser)
     whole: Tensor | None = None
     seen = 0
     while True:
