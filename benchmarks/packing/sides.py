@@ -107,9 +107,10 @@ def _load_by_torchvision(paths: list[str]) -> None:
         decode_image(read_file(path))
 
 
+OURS, LOOP = "regatta", "Pillow loop"
 SIDES = {
-    "regatta": packed,
-    "Pillow loop": looped,
+    OURS: packed,
+    LOOP: looped,
     "decoding, Pillow, processes": decoded_by_pillow,
     "decoding, torchvision, processes": decoded_by_torchvision,
     "decoding, torchvision, threads": decoded_in_threads,
