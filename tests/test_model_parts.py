@@ -199,3 +199,27 @@ def test_layers_that_never_run_are_taken_out(encoder: str) -> None:
     network = build("pspnet", InputSpec(3, 48, 50, 4), encoder=encoder)
     network(torch.randn(2, 3, 48, 50)).sum().backward()
     assert [name for name, weights in network.named_parameters() if weights.grad is None] == []
+
+
+@pytest.mark.parametrize("family", ["unet", "pspnet", "fpn", "deeplabv3plus"])
+@pytest.mark.parametrize("depth", [3, 5])
+def test_with_numbers_and_without_the_same_layers_are_found_idle(family: str, depth: int) -> None:
+    spec = InputSpec(3, 80, 75, 4)
+    with torch.device("meta"):
+        checked = build(family, spec, depth=depth)
+    built = build(family, spec, depth=depth)
+    assert [name for name, _ in built.named_parameters()] == [name for name, _ in checked.named_parameters()]
+    assert all(module.training for module in built.modules())
+
+
+def test_an_encoder_for_one_size_only_works_at_that_size() -> None:
+    network = build("unet", InputSpec(3, 224, 224, 4), encoder="swin_tiny_patch4_window7_224", depth=4)
+    assert network.eval()(torch.randn(1, 3, 224, 224)).shape == (1, 4, 224, 224)
+
+
+def test_finding_idle_layers_leaves_what_normalisation_goes_by_alone() -> None:
+    network = build("unet", InputSpec(3, 64, 64, 4), depth=3)
+    state = network.state_dict()
+    counted = [name for name in state if name.endswith("num_batches_tracked") and state[name]]
+    moved = [name for name in state if name.endswith("running_mean") and state[name].any()]
+    assert "network.encoder.bn1.running_mean" in state and not counted + moved

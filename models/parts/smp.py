@@ -4,11 +4,10 @@ The library, and timm with it, is imported inside functions: it costs seconds th
 must not.
 """
 
-import copy
 import difflib
 import re
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from pydantic import AfterValidator, Field
@@ -127,14 +126,30 @@ def _idle_parameters(network: nn.Module, spec: InputSpec) -> set[str]:
     """Names of the parameters that the logits do not depend on.
 
     PSPNet reads its encoder at a depth of three and leaves the deeper stages unused, but in place: they
-    would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by one step
-    on the meta device, which has shapes but no numbers, so it costs neither time nor memory, and an
-    encoder that does not suit this size fails here rather than in training.
+    would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by one step:
+    on the meta device, as `tasks.check` builds networks, at the size asked for, so that an encoder that does
+    not suit it fails there rather than in training. The libraries that compute shapes without numbers take
+    most of a second to import, so that a network with numbers computes with them, on as few as will do.
     """
-    ghost = copy.deepcopy(network).to("meta").eval()
-    images = torch.zeros(1, spec.channels, spec.height_px, spec.width_px, device="meta")
-    ghost(images).sum().backward()
-    return {name for name, parameter in ghost.named_parameters() if parameter.grad is None}
+    size_px = (spec.height_px, spec.width_px)
+    if next(network.parameters()).is_meta:
+        return _unread(network, spec.channels, *size_px)
+    try:
+        return _unread(network, spec.channels, SMALLEST_PX, SMALLEST_PX)
+    except Exception:  # as with encoders that are made for one size
+        return _unread(network, spec.channels, *size_px)
+
+
+def _unread(network: nn.Module, channels: int, height_px: int, width_px: int) -> set[str]:
+    """Names of the parameters that get no gradient from one image of this size."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    images = torch.zeros(1, channels, height_px, width_px, device=parameters[0].device)
+    network.eval()  # else this image would count among those that normalisation goes by
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(network(images).sum(), parameters, allow_unused=True)
+    network.train()
+    found = zip(names, cast("tuple[Tensor | None, ...]", gradients), strict=True)
+    return {name for name, gradient in found if gradient is None}
 
 
 def _take_out(module: nn.Module, idle: set[str], prefix: str = "") -> None:
