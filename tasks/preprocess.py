@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from regatta.errors import RegattaError, one_line_errors, plain
@@ -12,7 +13,7 @@ from regatta.manifest import verify, write_manifest
 from regatta.packed.report import data_report, notes
 from regatta.packed.schema import Schema
 from regatta.packed.statistics import Statistics
-from regatta.packed.writer import pack_split
+from regatta.packed.writer import Advance, pack_splits
 from regatta.progress import progress
 from regatta.settings.card import Card, read_card
 from regatta.settings.origin import SPLITS
@@ -31,7 +32,7 @@ def preprocess(card: Card, raw: Path, packed: Path) -> None:
     """
     sources = {split: open_split(raw, card, split) for split in SPLITS}
     with whole_folder(packed) as folder:
-        statistics = {split: _pack(source, card, folder / split) for split, source in sources.items()}
+        statistics = _packed(sources, card, folder)
         report = data_report(card, statistics, {split: source.ignored for split, source in sources.items()})
         (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         schema = _schema(card, statistics)
@@ -41,10 +42,15 @@ def preprocess(card: Card, raw: Path, packed: Path) -> None:
         print(f"note: {card.name}: {plain(line)}", flush=True)
 
 
-def _pack(source: Source, card: Card, folder: Path) -> Statistics:
-    advance = progress(f"{card.name} {folder.name}", len(source), "images")
-    statistics = pack_split(source, card, folder, advance)
-    _check_readable(card, folder.name, statistics)
+def _packed(sources: Mapping[str, Source], card: Card, folder: Path) -> dict[str, Statistics]:
+    def telling(split: str, count: int) -> Advance:
+        return progress(f"{card.name} {split}", count, "images")
+
+    statistics: dict[str, Statistics] = {}
+    with closing(pack_splits(sources, card, folder, telling)) as packed:
+        for split, found in packed:
+            _check_readable(card, split, found)
+            statistics[split] = found
     return statistics
 
 

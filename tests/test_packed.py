@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from regatta.packed.npy import GrowingArray
 from regatta.packed.report import duplicates
 from regatta.packed.schema import open_packed
 from regatta.packed.statistics import DIGEST_BYTES, Statistics, merged
-from regatta.packed.writer import pack_split
+from regatta.packed.writer import pack_splits
 from regatta.settings.card import Card
 from regatta.settings.reading import parse
 from regatta.whole import whole_folder
@@ -85,7 +85,10 @@ class Made:
 
 
 def pack(made: Made, card: Card, folder: Path) -> Any:
-    return pack_split(made, card, folder, lambda count: None)
+    ((_, found),) = pack_splits(
+        {folder.name: made}, card, folder.parent, lambda split, count: lambda done: None
+    )
+    return found
 
 
 def test_images_of_the_cards_size_are_kept_bit_for_bit(tmp_path: Path) -> None:
@@ -97,6 +100,25 @@ def test_images_of_the_cards_size_are_kept_bit_for_bit(tmp_path: Path) -> None:
     assert found.class_counts == tuple(np.bincount(labels))
     assert np.allclose(found.mean(), images.mean(axis=(0, 1, 2)) / 255, rtol=1e-12)
     assert np.allclose(found.std(), images.std(axis=(0, 1, 2)) / 255, rtol=1e-9)
+
+
+def test_splits_are_packed_side_by_side_and_told_of_in_turn(tmp_path: Path) -> None:
+    images = RNG.integers(0, 256, (400, 4, 4, 1), np.uint8)
+    cuts = {"train": slice(0, 270), "val": slice(270, 270), "test": slice(270, 271), "more": slice(271, 400)}
+    made = {name: Made(list(images[cut]), np.arange(400)[cut] % 2) for name, cut in cuts.items()}
+    told: dict[str, list[int]] = {}
+
+    def telling(split: str, count: int) -> Callable[[int], None]:
+        assert not told or sum(list(told.values())[-1]) == len(list(made.values())[len(told) - 1].images)
+        assert count == len(made[split].images)
+        return told.setdefault(split, []).append
+
+    found = dict(pack_splits(made, make_card(4, 4, channels=1), tmp_path, telling))
+    assert list(found) == list(told) == list(cuts)
+    for name, cut in cuts.items():
+        assert np.array_equal(np.load(tmp_path / name / "images.npy", allow_pickle=False), images[cut])
+        assert json.loads((tmp_path / name / "names.json").read_text()) == list(made[name].names)
+        assert list(found[name].names) == list(made[name].names)
 
 
 def test_masks_are_kept_and_counted(tmp_path: Path) -> None:

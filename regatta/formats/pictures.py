@@ -70,8 +70,9 @@ def _load(path: str | Path) -> Image.Image:
         with Image.open(source, formats=KINDS) as picture:
             _check_header(picture)
             picture.load()
-            # In place: a copy more of a large picture is a quarter of a gigabyte more.
-            ImageOps.exif_transpose(picture, in_place=True)
+            if picture.info:  # Else nothing stands beside the pixels, and looking for EXIF takes 10 µs.
+                # In place: a copy more of a large picture is a quarter of a gigabyte more.
+                ImageOps.exif_transpose(picture, in_place=True)
     except (UnreadableError, UnidentifiedImageError) as fault:
         if isinstance(fault, UnreadableError):
             raise

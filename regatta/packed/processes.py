@@ -4,7 +4,7 @@ import gc
 import multiprocessing
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Work = Callable[[int], Any]
 T = TypeVar("T")
 
 
-def in_order(work: Callable[[int], T], numbers: Sequence[int], processes: int) -> Iterator[T]:
+def in_order(work: Callable[[int], T], numbers: Sequence[int], processes: int) -> Generator[T]:
     """work(number) for each of *numbers*, by so many *processes*; where it is one, by this one.
 
     *work* may hold whatever this process holds; what it returns or raises is pickled.

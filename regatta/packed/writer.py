@@ -1,10 +1,12 @@
-"""Decoding a split on all cores into packed arrays, with memory that does not grow with the split."""
+"""Decoding splits on all cores into packed arrays, with memory that does not grow with their samples."""
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -17,43 +19,89 @@ from regatta.packed.samples import Samples
 from regatta.packed.statistics import Statistics, merged
 from regatta.settings.card import Card
 
+Advance = Callable[[int], None]
+"""Takes the number of samples that were done since its last call."""
+
 BLOCK_SAMPLES, BLOCK_BYTES = 64, 2**20
-"""A process's portion is no more than either: the last ones of a split should come to an end together."""
+"""A process's portion is no more than either: the last ones should come to an end together."""
 
 NAMES_AT_ONCE = 1000
 
 
-def pack_split(samples: Samples, card: Card, folder: Path, advance: Callable[[int], None]) -> Statistics:
-    """Write images.npy, targets.npy and names.json of a split into the new folder *folder*.
+def pack_splits(
+    splits: Mapping[str, Samples], card: Card, folder: Path, telling: Callable[[str, int], Advance]
+) -> Generator[tuple[str, Statistics]]:
+    """Write each split's images.npy, targets.npy and names.json into a new folder of its name in *folder*.
 
     As many processes as cores decode, and write what they decode to its place by themselves. (Threads
     would wait for each other: of a small picture, half the work is Pillow's Python.) Samples that cannot
     be read are left out and named in the statistics.
 
+    Args:
+        telling: makes, of a split's name and its number of samples, what is told of each further one.
+
+    Yields:
+        each split's name and statistics once it is done; its arrays are whole when all are.
+
     Raises:
         RegattaError: the card does not fit the data.
     """
+    with ExitStack() as stack:
+        packings = [_begun(samples, card, folder / name, stack) for name, samples in splits.items()]
+        firsts = list(accumulate((packing.blocks for packing in packings), initial=0))
+
+        def pack(number: int) -> Statistics:
+            at = bisect_right(firsts, number) - 1
+            return packings[at].pack(number - firsts[at])
+
+        found = stack.enter_context(closing(in_order(pack, range(firsts[-1]), os.cpu_count() or 1)))
+        for name, packing in zip(splits, packings, strict=True):
+            advance = telling(name, len(packing.samples.names))
+            yield name, packing.kept(islice(found, packing.blocks), advance)
+
+
+def _begun(samples: Samples, card: Card, folder: Path, stack: ExitStack) -> "_Packing":
     folder.mkdir()
-    count, step = len(samples.names), _block_samples(card)
-    with closing(_images(card, folder)) as images, closing(_targets(samples, card, folder)) as targets:
+    images = stack.enter_context(closing(_images(card, folder)))
+    targets = stack.enter_context(closing(_targets(samples, card, folder)))
+    return _Packing(samples, card, folder, images, targets)
 
-        def pack(begin: int) -> Statistics:
-            block = read_block(samples, range(begin, min(begin + step, count)), card)
-            images.write(begin, block.images)
-            targets.write(begin, block.targets)
-            return block.statistics
 
-        def kept() -> Iterator[Statistics]:
-            begins = range(0, count, step)
-            for begin, found in zip(begins, in_order(pack, begins, os.cpu_count() or 1), strict=True):
-                images.keep(begin, len(found.names))
-                targets.keep(begin, len(found.names))
-                advance(len(found.names) + len(found.unreadable))
-                yield found
+@dataclass(frozen=True)
+class _Packing:
+    """A split, and the arrays that it goes to."""
 
-        statistics = merged(kept())
-    _write_names(folder / "names.json", statistics.names)
-    return statistics
+    samples: Samples
+    card: Card
+    folder: Path
+    images: GrowingArray
+    targets: GrowingArray
+
+    @property
+    def blocks(self) -> int:
+        return -(-len(self.samples.names) // _block_samples(self.card))
+
+    def pack(self, number: int) -> Statistics:
+        """Put the block of this number where it belongs if no sample before it is left out."""
+        step, count = _block_samples(self.card), len(self.samples.names)
+        block = read_block(self.samples, range(number * step, min((number + 1) * step, count)), self.card)
+        self.images.write(number * step, block.images)
+        self.targets.write(number * step, block.targets)
+        return block.statistics
+
+    def kept(self, found: Iterable[Statistics], advance: Advance) -> Statistics:
+        """Move what was packed together, a block at a time; the statistics of all of it."""
+        statistics = merged(self._kept(found, advance))
+        _write_names(self.folder / "names.json", statistics.names)
+        return statistics
+
+    def _kept(self, found: Iterable[Statistics], advance: Advance) -> Iterator[Statistics]:
+        for number, one in enumerate(found):
+            begin = number * _block_samples(self.card)
+            self.images.keep(begin, len(one.names))
+            self.targets.keep(begin, len(one.names))
+            advance(len(one.names) + len(one.unreadable))
+            yield one
 
 
 def _write_names(path: Path, names: Names) -> None:
