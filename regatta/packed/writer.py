@@ -54,7 +54,9 @@ def pack_splits(
             at = bisect_right(firsts, number) - 1
             return packings[at].pack(number - firsts[at])
 
-        found = stack.enter_context(closing(in_order(pack, range(firsts[-1]), os.cpu_count() or 1)))
+        # A set of which no split has two blocks is packed sooner than processes are forked.
+        processes = min(os.cpu_count() or 1, max((packing.blocks for packing in packings), default=1))
+        found = stack.enter_context(closing(in_order(pack, range(firsts[-1]), processes)))
         for name, packing in zip(splits, packings, strict=True):
             advance = telling(name, len(packing.samples.names))
             yield name, packing.kept(islice(found, packing.blocks), advance)
