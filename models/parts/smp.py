@@ -7,7 +7,7 @@ must not.
 import difflib
 import re
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
 from pydantic import AfterValidator, Field
@@ -128,8 +128,8 @@ def _idle_parameters(network: nn.Module, spec: InputSpec) -> set[str]:
     PSPNet reads its encoder at a depth of three and leaves the deeper stages unused, but in place: they
     would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by one step:
     on the meta device, as `tasks.check` builds networks, at the size asked for, so that an encoder that does
-    not suit it fails there rather than in training. The libraries that compute shapes without numbers take
-    most of a second to import, so that a network with numbers computes with them, on as few as will do.
+    not suit it fails there rather than in training. What computes shapes without numbers takes half a second
+    to import, so that a network with numbers computes with them, on as few as will do.
     """
     size_px = (spec.height_px, spec.width_px)
     if next(network.parameters()).is_meta:
@@ -142,14 +142,13 @@ def _idle_parameters(network: nn.Module, spec: InputSpec) -> set[str]:
 
 def _unread(network: nn.Module, channels: int, height_px: int, width_px: int) -> set[str]:
     """Names of the parameters that get no gradient from one image of this size."""
-    names, parameters = zip(*network.named_parameters(), strict=True)
-    images = torch.zeros(1, channels, height_px, width_px, device=parameters[0].device)
+    device = next(network.parameters()).device
     network.eval()  # else this image would count among those that normalisation goes by
-    with torch.enable_grad():
-        gradients = torch.autograd.grad(network(images).sum(), parameters, allow_unused=True)
+    network(torch.zeros(1, channels, height_px, width_px, device=device)).sum().backward()
+    idle = {name for name, parameter in network.named_parameters() if parameter.grad is None}
+    network.zero_grad()
     network.train()
-    found = zip(names, cast("tuple[Tensor | None, ...]", gradients), strict=True)
-    return {name for name, gradient in found if gradient is None}
+    return idle
 
 
 def _take_out(module: nn.Module, idle: set[str], prefix: str = "") -> None:

@@ -61,8 +61,7 @@ def step_shares(
 def _share(batch: Tensor, rank: int, workers: int, total: int) -> Share:
     samples = batch.shape[0]
     start, stop = samples * rank // workers, samples * (rank + 1) // workers
-    ids = batch if stop - start == samples else batch[start:stop]
-    missing = max(SMALLEST_SHARE - (stop - start), 0)
+    ids, missing = batch[start:stop], max(SMALLEST_SHARE - (stop - start), 0)
     if missing:
         ids = torch.cat([ids, batch[:1].expand(missing)])
     return Share(ids, _valid(stop - start, missing), slice(start, stop), total)

@@ -80,15 +80,21 @@ class _Packing:
     targets: GrowingArray
 
     @property
+    def step(self) -> int:
+        """Samples of a block; the last may have fewer."""
+        return _block_samples(self.card)
+
+    @property
     def blocks(self) -> int:
-        return -(-len(self.samples.names) // _block_samples(self.card))
+        return -(-len(self.samples.names) // self.step)
 
     def pack(self, number: int) -> Statistics:
         """Put the block of this number where it belongs if no sample before it is left out."""
-        step, count = _block_samples(self.card), len(self.samples.names)
-        block = read_block(self.samples, range(number * step, min((number + 1) * step, count)), self.card)
-        self.images.write(number * step, block.images)
-        self.targets.write(number * step, block.targets)
+        begin = number * self.step
+        end = min(begin + self.step, len(self.samples.names))
+        block = read_block(self.samples, range(begin, end), self.card)
+        self.images.write(begin, block.images)
+        self.targets.write(begin, block.targets)
         return block.statistics
 
     def kept(self, found: Iterable[Statistics], advance: Advance) -> Statistics:
@@ -99,7 +105,7 @@ class _Packing:
 
     def _kept(self, found: Iterable[Statistics], advance: Advance) -> Iterator[Statistics]:
         for number, one in enumerate(found):
-            begin = number * _block_samples(self.card)
+            begin = number * self.step
             self.images.keep(begin, len(one.names))
             self.targets.keep(begin, len(one.names))
             advance(len(one.names) + len(one.unreadable))
