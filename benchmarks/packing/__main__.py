@@ -39,9 +39,9 @@ cache. `regatta` is all of the preprocess stage's work: folders listed, pictures
 digested, counted, written, and a manifest of it. The Pillow loop makes the same arrays (this is checked) in
 one process, and nothing else. *A Pillow loop on each core* is as many of those loops at once as there are
 cores, each over all pictures, added up: what the cores can give to work of this kind. Decoding keeps nothing;
-the bound is the fastest of three decoders. Every side runs in a process of its own, whose start and imports
-are not counted; the sides take turns. "One core" says where the time goes, per sample: what is not decoding,
-the bound does not do.
+the bound is the fastest of four ways to decode, that of this project among them. Every side runs in a process
+of its own, whose start and imports are not counted; the sides take turns. "One core" says where the time
+goes, per sample: what is not decoding, the bound does not do.
 
 Made again by `python -m benchmarks.packing [--camvid DIR] [--mirror DIR]`."""
 

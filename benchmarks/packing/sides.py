@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.packing.cards import CARDS
+from regatta.formats.plain_pictures import plain_pixels
 from regatta.settings.card import Card
 
 Files = Mapping[str, list[tuple[str, str | None, int | None]]]
@@ -63,6 +64,11 @@ def decoded_by_torchvision(card: Card, raw: Path, files: Files, out: Path) -> fl
     return _in_processes(_load_by_torchvision, raw, files)
 
 
+def decoded_as_here(card: Card, raw: Path, files: Files, out: Path) -> float:
+    """Decoding alone, by what this project decodes with, in as many processes as cores."""
+    return _in_processes(_load_as_here, raw, files)
+
+
 def decoded_in_threads(card: Card, raw: Path, files: Files, out: Path) -> float:
     """Decoding alone, by torchvision.io in as many threads as cores."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -107,6 +113,12 @@ def _load_by_torchvision(paths: list[str]) -> None:
         decode_image(read_file(path))
 
 
+def _load_as_here(paths: list[str]) -> None:
+    for path in paths:
+        channels = 1 if "annot/" in path else 3
+        assert plain_pixels(Path(path).read_bytes(), channels) is not None, f"{path} is not plain"
+
+
 OURS, LOOP = "regatta", "Pillow loop"
 SIDES = {
     OURS: packed,
@@ -114,6 +126,7 @@ SIDES = {
     "decoding, Pillow, processes": decoded_by_pillow,
     "decoding, torchvision, processes": decoded_by_torchvision,
     "decoding, torchvision, threads": decoded_in_threads,
+    "decoding, as here, processes": decoded_as_here,
 }
 DECODERS = tuple(side for side in SIDES if side.startswith("decoding"))
 

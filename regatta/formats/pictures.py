@@ -1,7 +1,8 @@
 """One image file as u8[h w C], whatever way its pixels are written.
 
-Read with Pillow: torchvision 0.29's decoders know neither TIFF nor BMP, hand 16 bits on as they are, and
-begin with three seconds of imports, which a tenth of a million small pictures would have to win back.
+Read with Pillow, but for plain ones: torchvision 0.29's decoders know neither TIFF nor BMP, hand 16 bits on
+as they are, and begin with three seconds of imports, which a tenth of a million small pictures would have to
+win back.
 """
 
 import io
@@ -20,6 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from regatta.errors import UnreadableError
+from regatta.formats.plain_pictures import PIXELS_MAX, plain_pixels
 
 READERS = (JpegImageFile, PngImageFile, BmpImageFile, TiffImageFile, WebPImageFile, PpmImageFile)
 """Imported here: when Pillow has to look for them, it imports all that it has, in each process that reads."""
@@ -31,11 +33,12 @@ READ_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tif
 UNREAD_SUFFIXES = {".gif", ".svg", ".heic", ".heif", ".avif", ".jp2"}
 SUFFIXES = frozenset(READ_SUFFIXES | UNREAD_SUFFIXES)
 """Files with these are samples; those of a kind that is not read are named as unreadable."""
-PIXELS_MAX = 89_478_485
-"""What Pillow takes for a decompression bomb (a quarter of a GiB in RGB); it only warns up to twice that."""
 DEEP_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 SMALL_FILE_BYTES = 2**20
 """Read at once: Pillow asks for a few bytes at a time, a third of its time where a picture is tiny."""
+
+_Bytes = bytes | str | Path
+"""Of a file: what is in it, or where it is."""
 
 
 def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
@@ -46,7 +49,10 @@ def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: the file is not a whole image of a kind that is read.
     """
-    picture, mode = _eight_bits(_load(path)), "L" if channels == 1 else "RGB"
+    source = _source(path)
+    if isinstance(source, bytes) and (plain := plain_pixels(source, channels)) is not None:
+        return plain
+    picture, mode = _eight_bits(_load(path, source)), "L" if channels == 1 else "RGB"
     converted = picture if picture.mode == mode else picture.convert(mode)
     return np.asarray(converted, np.uint8).reshape(converted.height, converted.width, channels)
 
@@ -57,17 +63,20 @@ def read_mask(path: str | Path) -> NDArray[Any]:
     Raises:
         UnreadableError: the file is not a whole image, or has colours instead of labels.
     """
-    mask = _load(path)
+    source = _source(path)
+    if isinstance(source, bytes) and (plain := plain_pixels(source, 1)) is not None:
+        return plain[..., 0]
+    mask = _load(path, source)
     if mask.mode not in {"1", "L", "P", "I"} | DEEP_GREY:
         raise UnreadableError(f"has {mask.mode} pixels; a mask needs one channel (or a palette) of labels")
     return np.asarray(mask, np.uint8 if mask.mode == "1" else None)
 
 
-def _load(path: str | Path) -> Image.Image:
+def _load(path: str | Path, source: _Bytes) -> Image.Image:
     """The decoded picture, upright; every way in which a decoder can refuse bytes becomes one reason."""
-    source = _source(path)
     try:
-        with Image.open(source, formats=KINDS) as picture:
+        opened = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(opened, formats=KINDS) as picture:
             _check_header(picture)
             picture.load()
             if picture.info:  # Else nothing stands beside the pixels, and looking for EXIF takes 10 µs.
@@ -84,13 +93,13 @@ def _load(path: str | Path) -> Image.Image:
     return picture
 
 
-def _source(path: str | Path) -> str | Path | io.BytesIO:
-    """What Pillow is to read from."""
+def _source(path: str | Path) -> _Bytes:
+    """What is in a file that is small, else where it is."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (see regatta.verified.File)
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
             raise UnreadableError("is empty (0 bytes)")
-        return io.BytesIO(file.readall()) if size_bytes <= SMALL_FILE_BYTES else path
+        return file.readall() if size_bytes <= SMALL_FILE_BYTES else path
 
 
 def _check_header(picture: Image.Image) -> None:

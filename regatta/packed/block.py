@@ -67,7 +67,7 @@ def _fitted(samples: Samples, at: int, card: Card) -> _Fitted | tuple[str, str]:
     target = fit_mask(sample.mask, card) if sample.mask is not None else _label(samples, at)
     size = (sample.image.shape[1], sample.image.shape[0])
     image = fit_image(sample.image, card)
-    return _Fitted(name, image, target, pixel_digest(sample.image, image), size)
+    return _Fitted(name, image, target, pixel_digest(sample.image), size)
 
 
 def _label(samples: Samples, at: int) -> int:
