@@ -61,6 +61,7 @@ def copy_project(project: Path) -> Path:
 
 def reproduce(project: Path, *command: str) -> float:
     """Run a driver (the parallel one by default) in *project*; seconds of wall time."""
+    os.sync()  # What was written and deleted before would be waited for by who writes next.
     began_s = time.monotonic()
     python = Path(sys.executable)
     environment = {k: v for k, v in os.environ.items() if k not in ("REGATTA_HOME", "PYTHONPATH")}

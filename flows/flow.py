@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TagsContext
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -78,7 +79,10 @@ def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str,
             return run_plan(plan, pace, listen)
 
     end_flows_of_the_dead()
-    with tags(process_tag(os.getpid())):
+    # Without heartbeats, whose thread sleeps a second at a time and is waited for at the end: whether a flow
+    # run is still alive is told by its process.
+    alive = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with alive, tags(process_tag(os.getpid())):
         state = reproduce(order=parameters, return_state=True)
     APILogWorker.drain_all(timeout=30)
     EventsWorker.drain_all(timeout=30)
