@@ -37,8 +37,8 @@ DEEP_GREY = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 SMALL_FILE_BYTES = 2**20
 """Read at once: Pillow asks for a few bytes at a time, a third of its time where a picture is tiny."""
 
-_Bytes = bytes | str | Path
-"""Of a file: what is in it, or where it is."""
+_Readable = bytes | str | Path
+"""A file's bytes, or where it lies."""
 
 
 def read_image(path: str | Path, channels: int) -> NDArray[np.uint8]:
@@ -72,7 +72,7 @@ def read_mask(path: str | Path) -> NDArray[Any]:
     return np.asarray(mask, np.uint8 if mask.mode == "1" else None)
 
 
-def _load(path: str | Path, source: _Bytes) -> Image.Image:
+def _load(path: str | Path, source: _Readable) -> Image.Image:
     """The decoded picture, upright; every way in which a decoder can refuse bytes becomes one reason."""
     try:
         opened = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -93,8 +93,8 @@ def _load(path: str | Path, source: _Bytes) -> Image.Image:
     return picture
 
 
-def _source(path: str | Path) -> _Bytes:
-    """What is in a file that is small, else where it is."""
+def _source(path: str | Path) -> _Readable:
+    """The bytes of a file that is small; else where it lies."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (see regatta.verified.File)
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes == 0:
