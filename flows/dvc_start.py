@@ -47,10 +47,10 @@ class DvcStart:
         self._channel: socket.socket | None = None
 
     def load(self) -> None:
-        """Begin to load DVC, for those that are started later."""
+        """Begin to load DVC, for those that are started later; once is enough."""
         if sys.platform == "linux":
             with self._lock:
-                self._channel = self._loading()
+                self._channel = self._channel or self._loading()
 
     def __call__(self, arguments: Sequence[str], folder: Path) -> Held:
         """Start DVC in *folder*; stdout and stderr go to the process's `stdout`.

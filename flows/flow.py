@@ -19,8 +19,10 @@ from pydantic import Field
 
 from flows.course import Plan, planned
 from flows.dead_runs import dead_runs, end, process_tag
+from flows.dvc_start import DvcStart
 from flows.events import Ending, Listen, unheard
 from flows.insisting import insist
+from flows.leashes import Leashes
 from flows.outcome import markdown, read_outcome
 from flows.walk import Pace, walk
 from regatta.errors import RegattaError
@@ -40,15 +42,15 @@ def run_planned(
     """The whole of a deployed flow. Returns the state that the flow run is to end in."""
     try:
         with planned(tuple(runs), tuple(overrides), problem) as plan:
-            return run_plan(plan, pace, unheard)
+            return run_plan(plan, pace, unheard, DvcStart(Leashes()))
     except RegattaError as fault:
         # A state rather than an exception: the person sees one line, not a traceback.
         return Failed(message=str(fault))
 
 
-def run_plan(plan: Plan, pace: Pace, listen: Listen) -> State[Any]:
+def run_plan(plan: Plan, pace: Pace, listen: Listen, dvc: DvcStart) -> State[Any]:
     """Walk *plan* inside a flow run; leave a markdown artifact for each problem that has a report."""
-    endings = walk(plan.root, plan.stages, pace, listen)
+    endings = walk(plan.root, plan.stages, pace, listen, dvc)
     for problem in plan.problems:
         outcome = read_outcome(plan.root, problem)
         if outcome:
@@ -65,7 +67,9 @@ def told(endings: Mapping[str, Ending]) -> str:
     return ", ".join(parts) + (f": {', '.join(failed)} failed" if failed else "")
 
 
-def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str, Any]) -> State[Any]:
+def run_watched(
+    plan: Plan, pace: Pace, listen: Listen, dvc: DvcStart, parameters: Mapping[str, Any]
+) -> State[Any]:
     """Run *plan* as a flow run `reproduce` of this very process; all of its logs have arrived after.
 
     Args:
@@ -76,7 +80,7 @@ def run_watched(plan: Plan, pace: Pace, listen: Listen, parameters: Mapping[str,
     def reproduce(order: Mapping[str, Any]) -> State[Any]:
         # The tag is the flow run's: for each tag of a task Prefect asks its server for leave to start it.
         with TagsContext(current_tags=set()):
-            return run_plan(plan, pace, listen)
+            return run_plan(plan, pace, listen, dvc)
 
     end_flows_of_the_dead()
     # Without heartbeats, whose thread sleeps a second at a time and is waited for at the end: whether a flow

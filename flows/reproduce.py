@@ -4,13 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from flows.board import board
+from flows.dvc_start import DvcStart
 from flows.embedded import answers, embedded_server, settings_for
 from flows.leashes import Leashes
 from flows.running import running_services
@@ -96,12 +97,14 @@ def _walk(plan: "Plan", ready: Ready, options: argparse.Namespace, console: Cons
     from flows.flow import run_watched
     from flows.walk import Pace
 
-    ready()
     pace = Pace(options.concurrency, options.retries, options.retry_delay)
     parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
-    with board(console, len(plan.stages)) as listen:
+    with closing(DvcStart(Leashes())) as dvc:
+        dvc.load()  # while the server starts
+        ready()
         try:
-            state = run_watched(plan, pace, listen, parameters)
+            with board(console, len(plan.stages)) as listen:
+                state = run_watched(plan, pace, listen, dvc, parameters)
         except httpx.TransportError:
             raise RegattaError(GONE) from None
     return state.message or state.name or "", 0 if state.is_completed() else 1

@@ -20,7 +20,6 @@ from flows.dvc_start import DvcStart
 from flows.events import Ending, Event, Listen
 from flows.graph import Stage, changed_now
 from flows.insisting import insist
-from flows.leashes import Leashes
 from flows.lock_order import lock_in_order
 from flows.stage import run_stage
 
@@ -42,23 +41,26 @@ class Walk:
     waiting: dict[str, Stage]
     pace: Pace
     listen: Listen
-    dvc: DvcStart = field(default_factory=lambda: DvcStart(Leashes()))
+    dvc: DvcStart
     running: set[str] = field(default_factory=set[str])
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict[str, PrefectFuture[Any]])
     endings: dict[str, Ending] = field(default_factory=dict[str, Ending])
 
 
-def walk(root: Path, stages: Sequence[Stage], pace: Pace, listen: Listen) -> dict[str, Ending]:
+def walk(root: Path, stages: Sequence[Stage], pace: Pace, listen: Listen, dvc: DvcStart) -> dict[str, Ending]:
     """Bring *stages* of the project at *root* up to date, inside a Prefect flow run.
 
     Stages are given each after those it needs; needs that are not among them count as met. A stage that
     fails leaves all others running but those that need it. However this is left, by an exception or a
     signal too, no process that it started is left behind.
 
+    Args:
+        dvc: starts the stages; closed at the end.
+
     Returns:
         how each stage ended.
     """
-    state = Walk(root, {stage.name: stage for stage in stages}, pace, listen)
+    state = Walk(root, {stage.name: stage for stage in stages}, pace, listen, dvc)
     try:
         if any(stage.changed for stage in stages):
             state.dvc.load()

@@ -240,6 +240,10 @@ def test_the_readmes_commands_work(serial: Path) -> None:
             run(serial, words[0].removeprefix(".venv/bin/"), *words[1:])
 
 
+BAD_COURSES = [
+    ({"dataset": "digit"}, "unknown dataset 'digit': did you mean 'digits'?"),
+    ({"epoch": 10}, "unknown key 'epoch': did you mean 'epochs'?"),
+]
 BAD_RUNS = [
     ({"family": "softmux"}, "unknown family 'softmux': did you mean 'softmax'?"),
     ({"family": "unet"}, "family 'unet' is for segmentation, but the run's problem is classification"),
@@ -247,7 +251,6 @@ BAD_RUNS = [
         {"dataset": "squares"},
         "data set 'squares' is for segmentation, but the run's problem is classification",
     ),
-    ({"dataset": "digit"}, "unknown dataset 'digit': did you mean 'digits'?"),
     ({"options": {"width": 3}}, "unknown key 'width'"),
     ({"epochs": "ten"}, "'epochs': "),
     ({"family": "lenet"}, "lenet"),  # 8x8 digits are too small for it without padding
@@ -259,10 +262,11 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(tmp_path: Path, sour
     project = make_project(tmp_path, source)
     params = yaml.safe_load((project / "params.yaml").read_text())
     wrong: dict[str, Any] = {}
-    for changes, message in BAD_RUNS:
+    bad = [("check", one) for one in BAD_COURSES] + [("build", one) for one in BAD_RUNS]
+    for step, (changes, message) in bad:
         wrong = params | {"runs": RUNS | {"softmax-digits": RUNS["softmax-digits"] | changes}}
         (project / "params.yaml").write_text(yaml.safe_dump(wrong))
-        said = run(project, "python", "-m", "tasks.check", code=2)
+        said = run(project, "python", "-m", f"tasks.{step}", code=2)
         assert len(said.strip().splitlines()) == 1, said
         assert message in said
         assert "params.yaml: runs.softmax-digits" in said

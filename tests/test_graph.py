@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from flows import walk
+from flows.dvc_start import DvcStart
 from flows.events import unheard
 from flows.graph import Stage, changed_now, read_stages, select
+from flows.leashes import Leashes
 from flows.lock_order import lock_names, order_lock
 from regatta.errors import RegattaError
+from tests.conftest import copy_project
 from tests.toy import PROJECT, make_toy, run, toy_env
 
 # pygtrie has deprecated what DVC itself calls while it builds its graph.
@@ -85,9 +88,8 @@ def test_what_may_have_changed_is_looked_at_once(monkeypatch: pytest.MonkeyPatch
         return names
 
     monkeypatch.setattr(walk, "changed_now", look)
-    state = walk.Walk(
-        Path(), {"evaluate@a": Stage("evaluate@a", ("train@a",), changed=False)}, walk.Pace(), unheard
-    )
+    evaluate = Stage("evaluate@a", ("train@a",), changed=False)
+    state = walk.Walk(Path(), {evaluate.name: evaluate}, walk.Pace(), unheard, DvcStart(Leashes()))
     assert walk.to_call(state, list(state.waiting.values())) == set(), "nothing ran upstream"
     state.endings["train@a"] = "done"
     for _ in range(2):  # The second time there was no room for it the first time.
@@ -117,3 +119,14 @@ def test_a_broken_dvc_yaml_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(RegattaError, match=r"dvc\.yaml") as fault:
         read_stages(folder)
     assert "\n" not in str(fault.value)
+
+
+def test_the_course_waits_for_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    stages = {stage.name: stage.upstream for stage in read_stages(copy_project(tmp_path))}
+    assert stages["check"] == ()
+    assert stages["download@digits"] == ("check",), "data arrive while networks are built"
+    assert stages["train@mlp-digits"] == ("build", "preprocess@digits")
+    assert not [name for name in stages["track@classification"] if name.startswith("report")]
+    assert list(stages)[:3] == ["check", "build", "download@digits"], (
+        "one after the other, they are built first"
+    )

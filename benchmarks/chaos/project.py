@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 RUN, DATASET, PROBLEM = "flecks", "flecks", "classification"
 STAGES = {
     "checked": "check",
+    "built": "build",
     "raw": f"download@{DATASET}",
     "packed": f"preprocess@{DATASET}",
     "trained": f"train@{RUN}",

@@ -26,7 +26,7 @@ HEAD = f"""# The whole course of one family against one script
 Made by `python -m benchmarks.course`. One run, `unet` (depth 3) on the generated `scenes`, {EPOCHS} epochs,
 about a minute of training with one thread, each time from nothing in a new copy of the project. The script
 (`benchmarks/course/script.py`) calls the same functions in one process: paint, pack, train, score. The course
-does so in seven stages, and caches, verifies, draws, measures costs, compares and tracks. {PAIRS} times each,
+does so in eight stages, and caches, verifies, draws, measures costs, compares and tracks. {PAIRS} times each,
 for five would take a quarter of an hour. The goal: at most 3 % and 10 s more than the script."""
 MEASURE = "one family, from nothing to scores"
 SCRIPT, REPRO, FLOW = "script", "dvc repro", "flows.reproduce"

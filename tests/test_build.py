@@ -1,4 +1,4 @@
-"""What a check builds: each network once, however many runs have it."""
+"""What is built before anything is trained: each network once, however many runs have it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from models.family import InputSpec
-from tasks import check
+from tasks import build
 from tests.conftest import copy_project
 
 RUNS = {
@@ -24,11 +24,11 @@ def test_runs_with_the_same_network_are_one_to_build(tmp_path: Path, monkeypatch
     (project / "params.yaml").write_text(yaml.safe_dump(params | {"runs": runs}, sort_keys=False))
     built: list[str] = []
 
-    def build(family: object, spec: InputSpec, options: object, place: str) -> None:
+    def built_for(family: object, spec: InputSpec, options: object, place: str) -> None:
         built.append(place)
 
-    monkeypatch.setattr(check, "build", build)
+    monkeypatch.setattr(build, "build", built_for)
     monkeypatch.chdir(project)
-    check.main()
+    build.main()
     assert built == [f"params.yaml: runs.{name}" for name in ("slow", "wide", "deep")]
-    assert (project / "checked/course.json").exists()
+    assert (project / "checked/networks.json").exists()
