@@ -13,7 +13,7 @@ from typing import Literal
 
 from regatta.whole import whole_file
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
