@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from regatta.engine import linear
 from regatta.engine.costs import counted_flops
-from regatta.engine.linear import OneDnnLinear, by_onednn, quicken
+from regatta.engine.linear import OneDnnLinear, by_onednn, quicken_linears
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, nn.Module]:
     """torch's layer and ours, of the same weights; on any processor."""
     monkeypatch.setattr(linear, "mkl_takes_half_the_width", lambda: True)
     theirs = nn.Linear(400, 260)
-    ours = quicken(copy.deepcopy(theirs))
+    ours = quicken_linears(copy.deepcopy(theirs))
     assert isinstance(ours, OneDnnLinear)
     return theirs, ours
 
@@ -73,8 +73,8 @@ def test_operations_are_counted(layers: tuple[nn.Module, nn.Module]) -> None:
 def test_small_layers_and_other_processors_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = nn.Linear(100, 100), nn.Linear(400, 260)
     monkeypatch.setattr(linear, "mkl_takes_half_the_width", lambda: False)
-    quicken(nn.Sequential(small, large))
+    quicken_linears(nn.Sequential(small, large))
     assert type(large) is nn.Linear
     monkeypatch.setattr(linear, "mkl_takes_half_the_width", lambda: True)
-    quicken(nn.Sequential(small, large))
+    quicken_linears(nn.Sequential(small, large))
     assert type(small) is nn.Linear and type(large) is OneDnnLinear

@@ -20,7 +20,7 @@ SMALLEST_WEIGHTS = 100_000
 """Below this, what Python adds to a layer is more than oneDNN saves."""
 
 
-def quicken(network: nn.Module) -> nn.Module:
+def quicken_linears(network: nn.Module) -> nn.Module:
     """Let the large linear layers of *network* be computed by oneDNN, where that is faster."""
     if mkl_takes_half_the_width():
         for module in network.modules():
