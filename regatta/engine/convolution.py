@@ -25,7 +25,7 @@ FEWEST_CHANNELS, FEWEST_WEIGHTS = 16, 512
 """On either side, and for each place of the kernel: smaller matrices are not multiplied faster."""
 FEWEST_PIXELS = 150
 """Of smaller images the borders are too large a share."""
-IMAGES_AT_ONCE = 8
+IMAGES_AT_ONCE, BYTES_AT_ONCE = 8, 2**24
 """More no longer lie in the processor's cache from one product to the next."""
 
 
@@ -116,7 +116,7 @@ def by_products(grad_NOHW: Tensor, input_NIhw: Tensor, padding: tuple[int, int])
         input_NIhw: its input, which it moved over pixel by pixel.
         padding: zeros above and below, left and right.
     """
-    count = min(len(grad_NOHW), max(IMAGES_AT_ONCE, torch.get_num_threads()))
+    count = min(len(grad_NOHW), _images_at_once(grad_NOHW[0].nbytes + input_NIhw[0].nbytes))
     high = input_NIhw.shape[2] + 2 * padding[0] - grad_NOHW.shape[2] + 1
     wide = input_NIhw.shape[3] + 2 * padding[1] - grad_NOHW.shape[3] + 1
     sums_abnOI = grad_NOHW.new_zeros(high, wide, count, grad_NOHW.shape[1], input_NIhw.shape[1])
@@ -124,6 +124,12 @@ def by_products(grad_NOHW: Tensor, input_NIhw: Tensor, padding: tuple[int, int])
         _add_products(sums_abnOI[:, :, : len(grads)], grads, inputs, padding)
     weights_OIab = sums_abnOI.sum(2).permute(2, 3, 0, 1)
     return weights_OIab.contiguous(memory_format=torch.channels_last)
+
+
+def _images_at_once(image_bytes: int) -> int:
+    """As many for each thread."""
+    threads = torch.get_num_threads()
+    return max(1, min(IMAGES_AT_ONCE, BYTES_AT_ONCE // image_bytes) // threads) * threads
 
 
 def _add_products(
