@@ -99,7 +99,7 @@ def _walk(plan: "Plan", ready: Ready, options: argparse.Namespace, console: Cons
 
     pace = Pace(options.concurrency, options.retries, options.retry_delay)
     parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}
-    with closing(DvcStart(Leashes())) as dvc:
+    with closing(DvcStart(Leashes())) as dvc:  # A walk ends it too; there may be none.
         dvc.load()  # while the server starts
         ready()
         try:

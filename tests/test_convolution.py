@@ -21,7 +21,7 @@ def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pair(kernel: int | tuple[int, int] = 3, padding: int | tuple[int, int] = 1, bias: bool = True) -> Pair:
     """torch's layer and ours, of the same weights."""
-    theirs = nn.Conv2d(16, 32, kernel, padding=padding, bias=bias).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    theirs = nn.Conv2d(16, 32, kernel, padding=padding, bias=bias).to(memory_format=torch.channels_last)
     ours = quicken_convolutions(copy.deepcopy(theirs))
     assert isinstance(ours, Conv2dByProducts)
     return theirs, ours
@@ -37,8 +37,8 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The gradients that were found by products since."""
     found: list[Tensor] = []
 
-    def noted(*arguments: object) -> Tensor:
-        found.append(by_products(*arguments))  # type: ignore[arg-type]
+    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, padding: tuple[int, int]) -> Tensor:
+        found.append(by_products(grad_NOHW, input_NIhw, padding))
         return found[-1]
 
     monkeypatch.setattr(convolution, "by_products", noted)

@@ -104,6 +104,7 @@ def _weight_gradient(
     grad_NOHW: Tensor, input_NIhw: Tensor, weight_OIab: Tensor, padding: tuple[int, int]
 ) -> Tensor:
     if torch.is_grad_enabled():  # It is to be derived again, which sums that are added to in place cannot be.
+        # Its annotation knows one number for both sides only.
         return conv2d_weight(input_NIhw, weight_OIab.shape, grad_NOHW, padding=padding)  # pyright: ignore[reportArgumentType]
     return by_products(grad_NOHW, input_NIhw, padding)
 
