@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regatta.engine import convolution
-from regatta.engine.convolution import Conv2dByProducts, by_products, quicken_convolutions
+from regatta.engine import convolution, weight_gradients
+from regatta.engine.convolution import Conv2dByProducts, quicken_convolutions
 from regatta.engine.costs import counted_flops
+from regatta.engine.weight_gradients import Sides, by_patches, by_places
 
 Pair = tuple[nn.Conv2d, nn.Conv2d]
 
@@ -19,30 +20,60 @@ def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "onednn_lacks_a_kernel", lambda: True)
 
 
-def pair(kernel: int | tuple[int, int] = 3, padding: int | tuple[int, int] = 1, bias: bool = True) -> Pair:
+def quickened(theirs: nn.Conv2d) -> Pair:
     """torch's layer and ours, of the same weights."""
-    theirs = nn.Conv2d(16, 32, kernel, padding=padding, bias=bias).to(memory_format=torch.channels_last)
+    theirs = theirs.to(memory_format=torch.channels_last)
     ours = quicken_convolutions(copy.deepcopy(theirs))
     assert isinstance(ours, Conv2dByProducts)
     return theirs, ours
 
 
-def images(count: int = 3, height_px: int = 13, width_px: int = 17) -> Tensor:
+def pair(kernel: int | Sides = 3, padding: int | Sides = 1, bias: bool = True) -> Pair:
+    """Layers that move pixel by pixel."""
+    return quickened(nn.Conv2d(16, 32, kernel, padding=padding, bias=bias))
+
+
+def deep_pair(kernel: int | Sides = 3, padding: int | Sides = 1, stride: int | Sides = 2) -> Pair:
+    """Layers of many channels."""
+    return quickened(nn.Conv2d(64, 80, kernel, padding=padding, stride=stride))
+
+
+def images(count: int = 3, height_px: int = 13, width_px: int = 17, channels: int = 16) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    values = torch.randn(count, 16, height_px, width_px, generator=generator)
+    values = torch.randn(count, channels, height_px, width_px, generator=generator)
     return values.to(memory_format=torch.channels_last).requires_grad_()
 
 
+def small_images(count: int = 3) -> Tensor:
+    return images(count, 7, 10, 64)
+
+
 def products(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The gradients that were found by products since."""
+    """The gradients that were found place by place since."""
     found: list[Tensor] = []
 
-    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, padding: tuple[int, int]) -> Tensor:
-        found.append(by_products(grad_NOHW, input_NIhw, padding))
+    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, padding: Sides) -> Tensor:
+        found.append(by_places(grad_NOHW, input_NIhw, padding))
         return found[-1]
 
-    monkeypatch.setattr(convolution, "by_products", noted)
+    monkeypatch.setattr(convolution, "by_places", noted)
     return found
+
+
+def patches(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The gradients that were found from patches since."""
+    found: list[Tensor] = []
+
+    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, kernel: Sides, padding: Sides, stride: Sides) -> Tensor:
+        found.append(by_patches(grad_NOHW, input_NIhw, kernel, padding, stride))
+        return found[-1]
+
+    monkeypatch.setattr(convolution, "by_patches", noted)
+    return found
+
+
+def gradients(layer: nn.Conv2d, values: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(layer(values).square().sum(), (values, *layer.parameters()))
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 19])
@@ -59,19 +90,43 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 )
 def test_outputs_and_gradients_are_torchs(
     count: int,
-    kernel: int | tuple[int, int],
-    padding: int | tuple[int, int],
+    kernel: int | Sides,
+    padding: int | Sides,
     bias: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found, values = products(monkeypatch), images(count)
     theirs, ours = pair(kernel, padding, bias)
     assert torch.equal(ours(values), theirs(values))
-    expected, got = (
-        torch.autograd.grad(layer(values).square().sum(), (values, *layer.parameters()))
-        for layer in (theirs, ours)
-    )
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(gradients(ours, values), gradients(theirs, values), rtol=1e-4, atol=1e-3)
+    assert len(found) == 1 and found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2**18, 2**24])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride"),
+    [
+        (3, 1, 1),
+        (3, 1, 2),
+        (3, 0, 2),
+        (5, 2, 3),
+        ((4, 2), (2, 1), (1, 2)),
+        ((1, 3), (0, 4), (2, 1)),
+        ((7, 10), 0, 1),
+    ],
+)
+def test_outputs_and_gradients_from_patches_are_torchs(
+    chunk_bytes: int,
+    kernel: int | Sides,
+    padding: int | Sides,
+    stride: int | Sides,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weight_gradients, "BYTES_AT_ONCE", chunk_bytes)
+    found, values = patches(monkeypatch), small_images(5)
+    theirs, ours = deep_pair(kernel, padding, stride)
+    assert torch.equal(ours(values), theirs(values))
+    torch.testing.assert_close(gradients(ours, values), gradients(theirs, values), rtol=1e-4, atol=1e-3)
     assert len(found) == 1 and found[0].is_contiguous(memory_format=torch.channels_last)
 
 
@@ -91,16 +146,25 @@ def test_exact_sums_are_exact() -> None:
     values = torch.randint(-3, 4, (9, 16, 13, 17)).float().to(memory_format=torch.channels_last)
     grads = torch.randint(-3, 4, (9, 32, 13, 17)).float().to(memory_format=torch.channels_last)
     expected = torch.nn.grad.conv2d_weight(values, (32, 16, 3, 3), grads, padding=1)
-    assert torch.equal(by_products(grads, values, (1, 1)), expected)
+    assert torch.equal(by_places(grads, values, (1, 1)), expected)
+    assert torch.equal(by_patches(grads, values, (3, 3), (1, 1), (1, 1)), expected)
 
 
-def test_gradients_have_gradients() -> None:
+def test_exact_sums_of_leaps_are_exact() -> None:
+    values = torch.randint(-3, 4, (9, 16, 13, 17)).float().to(memory_format=torch.channels_last)
+    grads = torch.randint(-3, 4, (9, 32, 7, 6)).float().to(memory_format=torch.channels_last)
+    expected = torch.nn.grad.conv2d_weight(values, (32, 16, 3, 3), grads, stride=(2, 3), padding=1)
+    assert torch.equal(by_patches(grads, values, (3, 3), (1, 1), (2, 3)), expected)
+
+
+@pytest.mark.parametrize(("layers", "values"), [(pair, images()), (deep_pair, small_images())])
+def test_gradients_have_gradients(layers: Callable[[], Pair], values: Tensor) -> None:
     def twice(layer: nn.Conv2d) -> tuple[Tensor, ...]:
         wanted = (values, *layer.parameters())
         once = torch.autograd.grad(layer(values).pow(3).sum(), wanted, create_graph=True)
         return torch.autograd.grad(torch.stack([one.square().mean() for one in once]).sum(), wanted)
 
-    values, (theirs, ours) = images(), pair()
+    theirs, ours = layers()
     torch.testing.assert_close(twice(ours), twice(theirs), rtol=1e-3, atol=1e-1)
 
 
@@ -145,7 +209,7 @@ def test_operations_are_counted() -> None:
         nn.Conv2d(16, 32, 1),
         nn.Conv2d(16, 16, 3),
         nn.Conv2d(8, 64, 3),
-        nn.Conv2d(16, 32, 3, stride=2),
+        nn.Conv2d(48, 128, 3, stride=2),
         nn.Conv2d(16, 32, 3, dilation=2),
         nn.Conv2d(32, 32, 3, groups=2),
         nn.Conv2d(16, 32, 3, padding="same"),

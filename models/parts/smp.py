@@ -69,7 +69,10 @@ class Padded(nn.Module):
         height, width = images_BCHW.shape[-2:]
         margins = (0, -width % self.multiple_px, 0, -height % self.multiple_px)
         padded = F.pad(images_BCHW, margins, mode="replicate") if any(margins) else images_BCHW
-        return self.network(padded)[..., :height, :width]
+        logits_BKHW: Tensor = self.network(padded)
+        cuts = (0, width - logits_BKHW.shape[-1], 0, height - logits_BKHW.shape[-2])
+        # Not two slices: their gradients are two sets of zeros, and what they leave has gaps.
+        return F.pad(logits_BKHW, cuts) if any(cuts) else logits_BKHW
 
 
 class Idle(nn.Module):
