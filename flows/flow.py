@@ -1,12 +1,16 @@
 """The body that all flows share: plan, walk, and leave the ranking as an artifact."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any
 
-from prefect import flow, tags
+import fastapi
+import httpx
+from prefect import flow, flow_engine, tags, task_engine
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -15,6 +19,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
+from prefect.utilities import visualization
 from pydantic import Field
 
 from flows.course import Plan, planned
@@ -30,6 +35,8 @@ from regatta.settings.card import ProblemName
 
 Runs = list[str]
 Overrides = list[str]
+LOADED = (fastapi, flow_engine, task_engine, visualization)
+"""What Prefect would import when a flow and a task run first: here while its server starts."""
 Retries = Annotated[int, Field(ge=0, le=100)]
 RetryDelay = Annotated[float, Field(ge=0, le=86400)]
 Concurrency = Annotated[int, Field(ge=1, le=1024)]
@@ -79,10 +86,12 @@ def run_watched(
     @flow(name="reproduce", validate_parameters=False)
     def reproduce(order: Mapping[str, Any]) -> State[Any]:
         # The tag is the flow run's: for each tag of a task Prefect asks its server for leave to start it.
-        with TagsContext(current_tags=set()):
-            return run_plan(plan, pace, listen, dvc)
+        with TagsContext(current_tags=set()), ThreadPoolExecutor(1) as beside:
+            housekeeping = beside.submit(end_flows_of_the_dead)
+            state = run_plan(plan, pace, listen, dvc)
+            housekeeping.result()
+            return state
 
-    end_flows_of_the_dead()
     # Without heartbeats, whose thread sleeps a second at a time and is waited for at the end: whether a flow
     # run is still alive is told by its process.
     alive = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
@@ -94,7 +103,7 @@ def run_watched(
 
 
 def end_flows_of_the_dead() -> None:
-    """Bring flow runs whose process is gone to a final state."""
-    with get_client(sync_client=True) as client:
+    """Bring flow runs whose process is gone to a final state. What fails today, the next flow does."""
+    with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
         for run in dead_runs(client):
             end(client, run)

@@ -10,7 +10,7 @@ import gc
 import sys
 
 USUAL = gc.get_threshold()
-RARE = (50_000, 20, 100)
+RARE = (300_000, 20, 100)
 """Objects more than before, and collections of younger ones, after which older ones are looked at."""
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from regatta.allocation import keep_freed_memory
 from regatta.archives.fetch import fetch, mirrors
 from regatta.archives.unpack import unpack
 from regatta.errors import RegattaError, one_line_errors
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(arguments) != 1:
             raise RegattaError("usage: python -m tasks.download DATASET")
         card = read_card(arguments[0])
+        keep_freed_memory()  # The next scene is as large as this one.
         download(card, RAW / card.name)
 
 
