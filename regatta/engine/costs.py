@@ -58,19 +58,16 @@ def flop_counter() -> "FlopCounterMode":
 @torch.inference_mode()
 def measure(network: nn.Module, images_BCHW: Tensor) -> Costs:
     """Costs of *network* (in eval mode) on f32 images like *images_BCHW*."""
-    latencies_s = _call_times_s(network, images_BCHW[:1], LATENCY_CALLS)
-    batch_s = statistics.median(_call_times_s(network, images_BCHW, THROUGHPUT_CALLS))
+    _timed_s(network, images_BCHW[:1], 1, WARM_UP_CALLS, WARM_UP_S)
+    latencies_s = _timed_s(network, images_BCHW[:1], 3, LATENCY_CALLS, BUDGET_S)
+    # What a first call sets up for the batch's shape does not move the median of three.
+    batch_s = statistics.median(_timed_s(network, images_BCHW, 3, THROUGHPUT_CALLS, BUDGET_S))
     return Costs(
         latency_p50_ms=1000 * statistics.median(latencies_s),
         latency_p95_ms=1000 * sorted(latencies_s)[int(0.95 * (len(latencies_s) - 1))],
         throughput_per_s=len(images_BCHW) / batch_s,
         peak_memory_mb=_peak_memory_mb(images_BCHW.device),
     )
-
-
-def _call_times_s(network: nn.Module, images_BCHW: Tensor, calls: int) -> list[float]:
-    _timed_s(network, images_BCHW, 1, WARM_UP_CALLS, WARM_UP_S)
-    return _timed_s(network, images_BCHW, 3, calls, BUDGET_S)
 
 
 def _timed_s(network: nn.Module, images_BCHW: Tensor, least: int, most: int, budget_s: float) -> list[float]:
