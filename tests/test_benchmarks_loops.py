@@ -68,6 +68,6 @@ def test_pictures_come_with_their_label_maps(project: Path, monkeypatch: pytest.
 
 def test_every_case_is_a_run(project: Path) -> None:
     runs = set(read_course(project / "params.yaml").runs)
-    two_workers = {f"{run}-{workers}" for run in WORKERS_STEPS for workers in (1, 2)}
+    two_workers = {f"{run}-{workers}" for run in WORKERS_STEPS for workers in ("1", "2", "2-each")}
     assert runs == {case.run for case in CASES} | two_workers
     assert set(RAY_STEPS) <= runs

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.loops.asking import Asked, side
 from benchmarks.loops.cases import (
     BESIDE,
+    EACH,
     IN_MEMORY,
     LIGHTNING,
     ONE,
@@ -72,10 +73,12 @@ def plain_against_ray(project: Path, run: str, steps: int, pairs: int) -> list[S
 def one_against_two(project: Path, run: str, steps: int, pairs: int) -> list[Sample]:
     """One worker of one thread; two Ray workers of one thread each; two runs of one that share nothing."""
     question = Question(steps, warm_up_steps=1)
-    with _up(project, {ONE: f"{run}-1", TWO: f"{run}-2", BESIDE: f"{run}-1"}, question) as up:
+    runs = {ONE: f"{run}-1", TWO: f"{run}-2", EACH: f"{run}-2-each", BESIDE: f"{run}-1"}
+    with _up(project, runs, question) as up:
         sides: dict[str, Callable[[], float]] = {
             ONE: partial(_samples_per_s, up[ONE], question),
             TWO: partial(_samples_per_s, up[TWO], question),
+            EACH: partial(_samples_per_s, up[EACH], question),
             BESIDE: partial(_samples_per_s_together, (up[ONE], up[BESIDE]), question),
         }
         return in_turn(workers_measure(run), UNIT, sides, pairs)
