@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.loops import lightning, tutorial
 from benchmarks.loops.asking import side
-from benchmarks.loops.cases import CASES, PLAIN, RAY_STEPS, WORKERS_STEPS
+from benchmarks.loops.cases import CASES, PLAIN, RAY_STEPS, TWO_WORKERS, WORKERS_STEPS
 from benchmarks.loops.data import Origin, lay_out
 from benchmarks.loops.lesson import Lesson, lesson_of
 from benchmarks.loops.loaders import loader_of
@@ -68,6 +68,6 @@ def test_pictures_come_with_their_label_maps(project: Path, monkeypatch: pytest.
 
 def test_every_case_is_a_run(project: Path) -> None:
     runs = set(read_course(project / "params.yaml").runs)
-    two_workers = {f"{run}-{workers}" for run in WORKERS_STEPS for workers in ("1", "2", "2-each")}
+    two_workers = {f"{run}-{workers}" for run in WORKERS_STEPS for workers in ("1", *TWO_WORKERS.values())}
     assert runs == {case.run for case in CASES} | two_workers
     assert set(RAY_STEPS) <= runs

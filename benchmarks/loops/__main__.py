@@ -16,6 +16,7 @@ from benchmarks.loops.cases import (
     CASES,
     RAY_OFTEN,
     RAY_STEPS,
+    TWO_WORKERS,
     WORKERS_STEPS,
     goals_of,
     goals_of_ray,
@@ -43,9 +44,9 @@ process serves the engine alone; on all cores, but where threads are named.
 - *Lightning* is its Trainer with that very DataLoader; its progress bar, summary and checkpoints are off.
 - `unet` and `fpn` have a ResNet-18 encoder, batch 8, at 240×180.
 - *one Ray Train worker* is a real one on a Ray of its own; the *plain engine* is the same without Ray.
-- *1 × 1* is one worker of one thread, *2 × 1* two real Ray workers of one thread each, which share the batch,
-  as this project has it: each computes half of it, so that weights do not depend on the number of workers. *A
-  batch each* is twice that batch, as torch's own DDP counts: then the exchange is all that two workers add.
+- *1 × 1* is one worker of one thread, *2 × 1* two real Ray workers of one thread each. They *share a batch*
+  as this project has it: each computes half of it, so that weights do not depend on the number of workers.
+  *A batch each* is twice that batch, as torch's own DDP counts: what two workers add is the exchange alone.
   *Two of 1 × 1 at once* are two runs that know nothing of each other, added up: what the cores can give.
 """
 
@@ -86,7 +87,8 @@ def matches(project: Path, pairs: int) -> Iterator[tuple[str, Match, list[Goal]]
     for run, steps in RAY_STEPS.items():
         yield run, partial(plain_against_ray, project, run, steps, pairs * RAY_OFTEN), goals_of_ray(run)
     for run, steps in WORKERS_STEPS.items():
-        yield run, partial(one_against_two, project, run, steps, pairs), goals_of_workers(run)
+        for two in TWO_WORKERS:
+            yield run, partial(one_against_two, project, run, two, steps, pairs), goals_of_workers(run, two)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 from benchmarks.loops.asking import Asked, side
 from benchmarks.loops.cases import (
     BESIDE,
-    EACH,
     IN_MEMORY,
     LIGHTNING,
     ONE,
@@ -18,7 +17,7 @@ from benchmarks.loops.cases import (
     PLAIN,
     RAY,
     TUTORIAL,
-    TWO,
+    TWO_WORKERS,
     WAITING,
     Case,
     memory_measure,
@@ -70,18 +69,20 @@ def plain_against_ray(project: Path, run: str, steps: int, pairs: int) -> list[S
         return in_turn(ray_measure(run), UNIT, sides, pairs)
 
 
-def one_against_two(project: Path, run: str, steps: int, pairs: int) -> list[Sample]:
-    """One worker of one thread; two Ray workers of one thread each; two runs of one that share nothing."""
+def one_against_two(project: Path, run: str, two: str, steps: int, pairs: int) -> list[Sample]:
+    """One worker of one thread; two Ray workers of one thread each; two runs of one that share nothing.
+
+    Two workers that share a batch and two with one each have a match of their own: an idle Ray is not idle.
+    """
     question = Question(steps, warm_up_steps=1)
-    runs = {ONE: f"{run}-1", TWO: f"{run}-2", EACH: f"{run}-2-each", BESIDE: f"{run}-1"}
+    runs = {ONE: f"{run}-1", two: f"{run}-{TWO_WORKERS[two]}", BESIDE: f"{run}-1"}
     with _up(project, runs, question) as up:
         sides: dict[str, Callable[[], float]] = {
             ONE: partial(_samples_per_s, up[ONE], question),
-            TWO: partial(_samples_per_s, up[TWO], question),
-            EACH: partial(_samples_per_s, up[EACH], question),
+            two: partial(_samples_per_s, up[two], question),
             BESIDE: partial(_samples_per_s_together, (up[ONE], up[BESIDE]), question),
         }
-        return in_turn(workers_measure(run), UNIT, sides, pairs)
+        return in_turn(workers_measure(run, two), UNIT, sides, pairs)
 
 
 @contextmanager

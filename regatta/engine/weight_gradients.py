@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IMAGES_AT_ONCE, BYTES_AT_ONCE = 8, 2**24
-"""More no longer lie in the processor's cache from one product to the next."""
+IMAGES_AT_ONCE, BYTES_AT_ONCE = 8, 2**23
+"""More no longer lie in the processor's cache from one product to the next, which other processes share."""
 Sides = tuple[int, int]
 """Of the height and of the width."""
 
