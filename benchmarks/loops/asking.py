@@ -1,6 +1,7 @@
 """The other end of a side: starts its process, asks, and ends it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -44,6 +45,8 @@ class Asked:
 def side(project: Path, run: str, name: str) -> Generator[Asked, None, None]:
     """The side *name* of *run*, in a process that is ended with the block."""
     folder = project / "sides" / f"{run} {name}"
+    if folder.exists():
+        shutil.rmtree(folder)  # of a match before this one
     folder.mkdir(parents=True)
     environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
     with (folder / "lines").open("wb") as lines:
