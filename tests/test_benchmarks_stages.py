@@ -107,3 +107,4 @@ def test_the_script_does_the_course_of_a_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "'top1': 0." in done.stdout
+    assert course.trained_s(project) > 0
