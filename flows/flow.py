@@ -33,10 +33,11 @@ from flows.walk import Pace, walk
 from regatta.errors import RegattaError
 from regatta.settings.card import ProblemName
 
-Runs = list[str]
-Overrides = list[str]
 LOADED = (fastapi, flow_engine, task_engine, visualization)
 """What Prefect would import when a flow and a task run first: here while its server starts."""
+
+Runs = list[str]
+Overrides = list[str]
 Retries = Annotated[int, Field(ge=0, le=100)]
 RetryDelay = Annotated[float, Field(ge=0, le=86400)]
 Concurrency = Annotated[int, Field(ge=1, le=1024)]

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 # As regatta/garbage.py does, which is out of reach here: a third of what a stage costs that is up to date.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(300_000, 20, 100)
 atexit.register(gc.freeze)
 
 import dvc.dvcfile

@@ -48,27 +48,15 @@ def small_images(count: int = 3) -> Tensor:
     return images(count, 7, 10, 64)
 
 
-def products(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The gradients that were found place by place since."""
+def noted(monkeypatch: pytest.MonkeyPatch, way: Callable[..., Tensor]) -> list[Tensor]:
+    """The gradients that were found in this *way* since."""
     found: list[Tensor] = []
 
-    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, padding: Sides) -> Tensor:
-        found.append(by_places(grad_NOHW, input_NIhw, padding))
+    def finding(*arguments: object) -> Tensor:
+        found.append(way(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(convolution, "by_places", noted)
-    return found
-
-
-def patches(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The gradients that were found from patches since."""
-    found: list[Tensor] = []
-
-    def noted(grad_NOHW: Tensor, input_NIhw: Tensor, kernel: Sides, padding: Sides, stride: Sides) -> Tensor:
-        found.append(by_patches(grad_NOHW, input_NIhw, kernel, padding, stride))
-        return found[-1]
-
-    monkeypatch.setattr(convolution, "by_patches", noted)
+    monkeypatch.setattr(convolution, way.__name__, finding)
     return found
 
 
@@ -95,7 +83,7 @@ def test_outputs_and_gradients_are_torchs(
     bias: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found, values = products(monkeypatch), images(count)
+    found, values = noted(monkeypatch, by_places), images(count)
     theirs, ours = pair(kernel, padding, bias)
     assert torch.equal(ours(values), theirs(values))
     torch.testing.assert_close(gradients(ours, values), gradients(theirs, values), rtol=1e-4, atol=1e-3)
@@ -123,7 +111,7 @@ def test_outputs_and_gradients_from_patches_are_torchs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(weight_gradients, "BYTES_AT_ONCE", chunk_bytes)
-    found, values = patches(monkeypatch), small_images(5)
+    found, values = noted(monkeypatch, by_patches), small_images(5)
     theirs, ours = deep_pair(kernel, padding, stride)
     assert torch.equal(ours(values), theirs(values))
     torch.testing.assert_close(gradients(ours, values), gradients(theirs, values), rtol=1e-4, atol=1e-3)
@@ -136,7 +124,7 @@ def test_outputs_and_gradients_from_patches_are_torchs(
 def test_gradients_of_any_layout_are_taken(
     loss: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, values, (theirs, ours) = products(monkeypatch), images(), pair()
+    found, values, (theirs, ours) = noted(monkeypatch, by_places), images(), pair()
     expected, got = (torch.autograd.grad(loss(layer(values)), layer.weight)[0] for layer in (theirs, ours))
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)
     assert len(found) == 1
@@ -169,7 +157,7 @@ def test_gradients_have_gradients(layers: Callable[[], Pair], values: Tensor) ->
 
 
 def test_what_is_frozen_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, values, (_, ours) = products(monkeypatch), images(), pair()
+    found, values, (_, ours) = noted(monkeypatch, by_places), images(), pair()
     ours.weight.requires_grad_(False)
     ours(values).sum().backward()
     assert not found and ours.weight.grad is None and values.grad is not None and ours.bias is not None
@@ -187,7 +175,7 @@ def test_what_is_frozen_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None
     ids=["f64", "planes", "few pixels", "no batch"],
 )
 def test_what_would_gain_nothing_is_torchs_own(values: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, (theirs, ours) = products(monkeypatch), pair()
+    found, (theirs, ours) = noted(monkeypatch, by_places), pair()
     grads = [
         torch.autograd.grad(layer.to(values.dtype)(values).square().sum(), layer.weight)[0]
         for layer in (theirs, ours)
@@ -195,6 +183,11 @@ def test_what_would_gain_nothing_is_torchs_own(values: Tensor, monkeypatch: pyte
     assert torch.equal(*grads) and not found
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(ours.float()(images()), theirs.float()(images()))
+
+
+def test_no_images_have_gradients_of_zeros() -> None:
+    _, ours = deep_pair()
+    assert all(not gradient.any() for gradient in gradients(ours, small_images(0)))
 
 
 def test_operations_are_counted() -> None:

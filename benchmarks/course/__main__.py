@@ -14,7 +14,7 @@ from benchmarks.measuring import Goal, Sample, in_turn, write
 from benchmarks.trial import copy_project, reproduce
 
 PAIRS = 3
-"""Five would take a quarter of an hour."""
+"""Five would take twenty minutes."""
 TRAINING_S = 60
 RUN = "unet-scenes"
 COURSE = """
@@ -30,8 +30,8 @@ Made by `python -m benchmarks.course`. One run, `unet` (depth 3) on the generate
 as many as this machine trains in a minute, with one thread. Each time from nothing in a new copy of the
 project. The script (`benchmarks/course/script.py`) calls the same functions in one process: paint, pack,
 train, score. The course does so in eight stages, and caches, verifies, draws, measures costs, compares and
-tracks. {pairs} times each, for five would take a quarter of an hour. The goal: at most 3 % and 10 s more
-than the script."""
+tracks. {pairs} times each, for five would take twenty minutes. The goal: at most 3 % and 10 s more than the
+script."""
 MEASURE = "one family, from nothing to scores"
 SCRIPT, REPRO, FLOW = "script", "dvc repro", "flows.reproduce"
 LESS = " less 10 s"

@@ -46,7 +46,7 @@ process serves the engine alone; on all cores, but where threads are named.
 - *one Ray Train worker* is a real one on a Ray of its own; the *plain engine* is the same without Ray.
 - *1 × 1* is one worker of one thread, *2 × 1* two real Ray workers of one thread each. They *share a batch*
   as this project has it: each computes half of it, so that weights do not depend on the number of workers.
-  *A batch each* is twice that batch, as torch's own DDP counts: what two workers add is the exchange alone.
+  *A batch each* is twice that batch, as torch's own DDP counts: each then has the batch of the one.
   *Two of 1 × 1 at once* are two runs that know nothing of each other, added up: what the cores can give.
 """
 

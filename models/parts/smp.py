@@ -68,11 +68,11 @@ class Padded(nn.Module):
     def forward(self, images_BCHW: Tensor) -> Tensor:
         height, width = images_BCHW.shape[-2:]
         margins = (0, -width % self.multiple_px, 0, -height % self.multiple_px)
-        padded = F.pad(images_BCHW, margins, mode="replicate") if any(margins) else images_BCHW
-        logits_BKHW: Tensor = self.network(padded)
-        cuts = (0, width - logits_BKHW.shape[-1], 0, height - logits_BKHW.shape[-2])
+        if not any(margins):
+            return self.network(images_BCHW)
+        logits_BKHW = self.network(F.pad(images_BCHW, margins, mode="replicate"))
         # Not two slices: their gradients are two sets of zeros, and what they leave has gaps.
-        return F.pad(logits_BKHW, cuts) if any(cuts) else logits_BKHW
+        return F.pad(logits_BKHW, [-margin for margin in margins])
 
 
 class Idle(nn.Module):

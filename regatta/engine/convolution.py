@@ -81,6 +81,7 @@ class Conv2dByProducts(nn.Conv2d):
             and input.dtype == self.weight.dtype == torch.float32
             and input.device.type == "cpu"
             and input.dim() == 4
+            and input.numel() > 0
             and (_fewest_channels(self) >= FEWEST_CHANNELS_OF_PATCHES or _has_room(input))
             and input.is_contiguous(memory_format=torch.channels_last)
             and not torch.is_autocast_enabled("cpu")
