@@ -13,11 +13,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from flows.leashes import Held, Leashes
+from flows.step import HEAVY
 from regatta.settings.home import home
 
 PATIENT_DVC = Path(__file__).with_name("patient_dvc.py")
@@ -44,13 +46,13 @@ class DvcStart:
     def __init__(self, leashes: Leashes) -> None:
         self.leashes = leashes
         self._lock = threading.Lock()
-        self._channel: socket.socket | None = None
+        self._channels: Channels | None = None
 
     def load(self) -> None:
         """Begin to load DVC, for those that are started later; once is enough."""
         if sys.platform == "linux":
             with self._lock:
-                self._channel = self._channel or self._loading()
+                self._channels = self._channels or self._loading()
 
     def __call__(self, arguments: Sequence[str], folder: Path) -> Held:
         """Start DVC in *folder*; stdout and stderr go to the process's `stdout`.
@@ -63,32 +65,53 @@ class DvcStart:
             command = [sys.executable, "-P", str(PATIENT_DVC), *arguments]
             return self.leashes.start(command, folder, stage_env())
         message = json.dumps({"arguments": list(arguments), "folder": str(folder)}).encode()
+        is_heavy = arguments[-1].partition("@")[0] in HEAVY
         with self._lock:
-            if self._channel is not None:
+            if self._channels is not None:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it was killed since
-                    return self.leashes.hold(partial(_forked, self._channel, message))
-                self._channel.close()
-            self._channel = self._loading()
-            return self.leashes.hold(partial(_forked, self._channel, message))
+                    return self.leashes.hold(partial(_forked, self._channels.of(is_heavy), message))
+                self._channels.close()
+            self._channels = self._loading()
+            return self.leashes.hold(partial(_forked, self._channels.of(is_heavy), message))
 
     def close(self) -> None:
         """End all that was started, and wait until it is gone; nothing can be started after."""
         self.leashes.end_all(wait=True)
         with self._lock:
-            if self._channel is not None:
-                self._channel.close()
-                self._channel = None
+            if self._channels is not None:
+                self._channels.close()
+                self._channels = None
 
-    def _loading(self) -> socket.socket:
-        """A new fork server's end of the line. It takes orders from the start, and ends with the leashes."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "flows.fork_server", str(theirs.fileno())]
+    def _loading(self) -> "Channels":
+        """The lines to a new fork server. It takes orders from the start, and ends with the leashes."""
         (home() / "logs").mkdir(parents=True, exist_ok=True)
-        with theirs, ExitStack() as undone, (home() / "logs" / "dvc.log").open("ab") as log:
-            undone.enter_context(ours)
-            self.leashes.start(command, Path.cwd(), stage_env(), log, [theirs.fileno()])
+        with ExitStack() as theirs, ExitStack() as undone, (home() / "logs" / "dvc.log").open("ab") as log:
+            pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+            for our_end, their_end in pairs:
+                undone.enter_context(our_end)
+                theirs.enter_context(their_end)
+            numbers = [their_end.fileno() for _, their_end in pairs]
+            command = [sys.executable, "-m", "flows.fork_server", *map(str, numbers)]
+            self.leashes.start(command, Path.cwd(), stage_env(), log, numbers)
             undone.pop_all()
-        return ours
+        return Channels(light=pairs[0][0], heavy=pairs[1][0])
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Where a fork server takes orders: it may let heavy ones wait while it loads their libraries."""
+
+    light: socket.socket
+    heavy: socket.socket
+
+    def of(self, is_heavy: bool) -> socket.socket:
+        """The one for such an order."""
+        return self.heavy if is_heavy else self.light
+
+    def close(self) -> None:
+        """There will be no more orders."""
+        self.light.close()
+        self.heavy.close()
 
 
 class Forked:

@@ -1,20 +1,23 @@
-"""Has DVC loaded, and is forked for each stage: `python -m flows.fork_server NUMBER`.
+"""Has DVC loaded, and is forked for each stage: `python -m flows.fork_server LIGHT HEAVY`.
 
-NUMBER is a socket. A message on it is an order, {"arguments": […], "folder": …}, with three open files: the
-leash, the output, and where the exit code goes. What is forked first is the leash, as `flows/leash.py` is for
-commands, and that forks the DVC: both promise what they promise elsewhere. This process ends when nobody is
-left to give orders.
+Both are numbers of sockets. A message on one is an order, {"arguments": […], "folder": …}, with three open
+files: the leash, the output, and where the exit code goes. What is forked first is the leash, as
+`flows/leash.py` is for commands, and that forks the DVC: both promise what they promise elsewhere. This
+process ends when nobody is left to give orders.
 """
 
 import contextlib
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import configobj
@@ -27,26 +30,63 @@ from ruamel import yaml
 from scmrepo import git
 
 from flows import leash, patient_dvc
+from flows.prefork import Preforked, Wish
+from flows.step_server import load_libraries
 
 LOADED = (analytics, cachemgr, configobj, core, data_cloud, dirs, git, local, memory, parser, yaml)
 """What DVC would import when it needs it: in each fork again."""
 ORDER_BYTES, FILES = 65536, 3
 
+Steps = Callable[[], Preforked | Wish]
+"""Made by each DVC when it begins."""
+
 
 def main() -> None:
     """Take orders until there is nobody to give any."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    light, heavy = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     del sys.path[0]  # What lies in the project must not be taken for a package of DVC's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _bury)
     gc.freeze()
+    wanted, want = os.pipe()
+    wish = partial(Wish, want)
+    if _serve([light, heavy], wish, until=wanted):
+        with _stand_in(light, wish):
+            is_loaded = load_libraries()
+        gc.freeze()
+        _serve([light, heavy], Preforked if is_loaded else wish)
+
+
+@contextmanager
+def _stand_in(light: socket.socket, steps: Steps) -> Generator[None]:
+    """A fork that takes light orders during the block."""
+    ended, end = os.pipe()
+    if os.fork() == 0:
+        os.close(end)
+        _serve([light], steps, until=ended)
+        os._exit(0)
+    os.close(ended)
+    try:
+        yield
+    finally:
+        os.close(end)
+
+
+def _serve(channels: Sequence[socket.socket], steps: Steps, until: int | None = None) -> bool:
+    """Fork a DVC for each order: true once *until* can be read, false when nobody is left to order."""
     while True:
+        watched = [*(channel.fileno() for channel in channels), *([] if until is None else [until])]
+        readable, _, _ = select.select(watched, [], [])
+        if until in readable:
+            return True
+        channel = next(channel for channel in channels if channel.fileno() in readable)
         order, files, _, _ = socket.recv_fds(channel, ORDER_BYTES, FILES)
         if not order:
-            return
+            return False
         if os.fork() == 0:
-            channel.close()
-            _lead(json.loads(order), *files)
+            for other in channels:
+                other.close()
+            _lead(json.loads(order), steps, *files)
         for file in files:
             os.close(file)
 
@@ -58,7 +98,7 @@ def _bury(*_: object) -> None:
             pass
 
 
-def _lead(order: Mapping[str, Any], holder: int, output: int, answer: int) -> NoReturn:
+def _lead(order: Mapping[str, Any], steps: Steps, holder: int, output: int, answer: int) -> NoReturn:
     """Be the leash of a DVC, and answer with its exit code once its whole tree is gone."""
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -71,13 +111,13 @@ def _lead(order: Mapping[str, Any], holder: int, output: int, answer: int) -> No
         dvc_pid = os.fork()
         if dvc_pid == 0:
             os.close(answer)
-            _be_dvc(order)
+            _be_dvc(order, steps)
         os.write(answer, str(leash.hold(dvc_pid, ended)).encode())
     finally:
         os._exit(0)
 
 
-def _be_dvc(order: Mapping[str, Any]) -> NoReturn:
+def _be_dvc(order: Mapping[str, Any], steps: Steps) -> NoReturn:
     """As a process that was started would be: in a session of its own, without input, ended by SIGTERM."""
     code: Any = 1
     try:
@@ -86,7 +126,8 @@ def _be_dvc(order: Mapping[str, Any]) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(order["folder"])
         sys.argv = ["dvc", *order["arguments"]]
-        patient_dvc.main()
+        with closing(steps()) as ready:
+            patient_dvc.main(ready)
     except SystemExit as end:
         code = end.code
     except BaseException:

@@ -23,7 +23,7 @@ GROUND = {
 }
 """What every room stands on."""
 ROOMS = {
-    "flows": {"flows"} | GROUND,
+    "flows": {"flows", "tasks.libraries"} | GROUND,
     "tasks": {"tasks", "models", "regatta"},
     "models": {"models"},
     "regatta/settings": {"regatta.settings", "regatta.errors"},

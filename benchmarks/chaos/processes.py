@@ -11,6 +11,8 @@ import psutil
 
 MARK = "CHAOS_TRIAL"
 LOOK_EVERY_S = 0.5
+NAME_LENGTH = 15
+"""So many letters of a name does Linux keep."""
 
 
 class Watch:
@@ -75,13 +77,24 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def having(argument: str) -> Callable[[psutil.Process], bool]:
-    """Whether a process was started with this argument, and does not only keep another one that was."""
+    """Whether a process was started with this argument, and does not only keep another one that was.
+
+    A step that was forked has its module for a name.
+    """
 
     def has(process: psutil.Process) -> bool:
         words = command(process)
-        return argument in words and not any(word.endswith("leash.py") for word in words)
+        named = argument in words or name(process) == argument[:NAME_LENGTH]
+        return named and not any(word.endswith("leash.py") for word in words)
 
     return has
+
+
+def name(process: psutil.Process) -> str:
+    """What the kernel calls it; nothing when the process is gone."""
+    with contextlib.suppress(psutil.Error):
+        return process.name()
+    return ""
 
 
 def command(process: psutil.Process) -> list[str]:

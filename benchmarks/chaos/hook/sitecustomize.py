@@ -5,9 +5,10 @@ there. Nothing of the product knows of it. CHAOS_KILL is JSON:
 
     {"process": "tasks.train", "event": "os.rename", "path": "checkpoints/", "nth": 3, "mark": "/…/killed"}
 
-The process is one with that argument on its command line; it dies when the event (one of Python's audit
-events, or `write`: a half-written piece, or `sql`: a statement was executed) happens for the nth time on a
-matching path. The mark is made first, and only one process of a trial can make it.
+The process is one with that argument on its command line, which a step that was forked has too. It dies when
+the event (one of Python's audit events, or `write`: a half-written piece, or `sql`: a statement was executed)
+happens for the nth time on a matching path. The mark is made first, and only one process of a trial can make
+it.
 """
 
 import io
@@ -23,6 +24,7 @@ class Moment:
     """Counts what happens, and ends the process when it is time."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
+        self.process: str = plan["process"]
         self.event: str = plan["event"]
         self.path = re.compile(plan["path"])
         self.left: int = plan["nth"]
@@ -30,7 +32,7 @@ class Moment:
 
     def comes(self, path: str) -> bool:
         """Whether this is it."""
-        if self.left > 0 and self.path.search(path):
+        if self.left > 0 and self.process in sys.orig_argv and self.path.search(path):
             self.left -= 1
             return self.left == 0
         return False
@@ -110,5 +112,4 @@ def watch_statements(moment: Moment) -> None:
 
 if "CHAOS_KILL" in os.environ:
     plan = json.loads(os.environ["CHAOS_KILL"])
-    if plan["process"] in sys.orig_argv:
-        {"write": watch_writes, "sql": watch_statements}.get(plan["event"], watch_events)(Moment(plan))
+    {"write": watch_writes, "sql": watch_statements}.get(plan["event"], watch_events)(Moment(plan))

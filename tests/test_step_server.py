@@ -1,0 +1,64 @@
+"""The steps of a `dvc repro`: forked where their libraries are loaded, and ended with their DVC."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.toy import PROJECT, mark, marked, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every step is started")
+
+DVC = """
+import os, sys, time
+from flows.step import Step
+from flows.step_server import StepServer
+server = StepServer()
+def run(name):
+    print(name, server.run(Step(name, (), os.environ['FOLDER'], dict(os.environ))), flush=True)
+"""
+
+
+def started(folder: Path, then: str, marks: dict[str, str], **steps: str) -> subprocess.Popen[str]:
+    """A process that has a server for *steps*, and then does *then*."""
+    (folder / "tasks").mkdir()
+    (folder / "tasks" / "__init__.py").touch()
+    for name, text in steps.items():
+        (folder / "tasks" / f"{name}.py").write_text(text)
+    env = dict(os.environ) | {"FOLDER": str(folder), "PYTHONPATH": str(PROJECT)} | marks
+    command = [sys.executable, "-c", DVC + then]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_heavy_steps_are_run_one_after_the_other_and_light_ones_left_to_a_shell(tmp_path: Path) -> None:
+    loaded = "import os, sys\nprint('torch' in sys.modules, 'regatta' in sys.modules, flush=True)\n"
+    ends = {"train": loaded, "track": loaded + "sys.exit(3)", "build": loaded + "os.kill(os.getpid(), 9)"}
+    then = "run('check'); run('train'); run('track'); run('build'); run('train'); server.close()"
+    marks = mark()
+    with started(tmp_path, then, marks, **ends) as process:
+        said, complaint = process.communicate(timeout=60)
+    heavy = ["train 0", "track 3", "build -9", "train 0"]
+    assert said.splitlines() == ["check None", *(line for end in heavy for line in ("True False", end))]
+    assert not complaint and not marked(marks)
+
+
+def test_a_server_that_is_killed_is_a_step_that_was_killed(tmp_path: Path) -> None:
+    then = "os.kill(server._pid, 9); run('train'); run('train')"
+    with started(tmp_path, then, {}, train="") as process:
+        said, complaint = process.communicate(timeout=60)
+    assert said.splitlines() == [f"train {-signal.SIGKILL}"] * 2
+    assert not complaint
+
+
+@pytest.mark.parametrize("then", ["run('check'); os.kill(os.getpid(), 9)", "run('train')"])
+def test_all_ends_with_the_dvc_though_it_be_killed(tmp_path: Path, then: str) -> None:
+    marks = mark()
+    step = "import os, time\nfrom regatta.orphans import end_with_parent\nend_with_parent()\n"
+    step += "open(os.environ['FOLDER'] + '/running', 'w').close()\ntime.sleep(600)\n"
+    with started(tmp_path, then, marks, train=step) as process:
+        wait_until(lambda: (tmp_path / "running").exists() or process.poll() is not None, 60)
+        process.kill()
+        wait_until(lambda: not marked(marks), 10)
