@@ -13,8 +13,8 @@ Both drivers run it: the flow for each of its stages, and the user, for the Make
 - For each stage all of dvc.lock is read, and then, while the whole project is locked, read and written by a
   YAML that keeps comments: 0.2 and 1.4 of the 2.3 s that DVC takes for a stage among 64 runs. Here only what
   is about that stage is read and written anew, and the rest of the text is left as it stands.
-- Each command is a Python of its own, which imports torch and its like: four seconds of the six that a course
-  of one short run takes. Here it is a fork of a process that has them (flows/step.py).
+- Each command is a Python of its own, which imports torch and its like again. Here it is a fork of a process
+  that has them (flows/step.py): with the lock, five to six of the 32 s that a flow of one short run took.
 """
 
 # ruff: noqa: E402
