@@ -164,6 +164,8 @@ def test_a_link_to_a_run_opens_all_there_is_to_know_of_it(browser: Browser, proj
     page = open_report(browser, project, "classification", "dark", DESKTOP)
     page.locator("#ranking").get_by_role("link", name="mlp-digits").click()
     section = page.locator("#run-mlp-digits")
+    # The page opens it once it hears of the new address, which may be after the click is done.
+    section.get_by_text("python -m tasks.train mlp-digits").wait_for()
     told = section.inner_text()
     for part in (
         "python -m tasks.train mlp-digits",
