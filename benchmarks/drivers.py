@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measuring import Goal, Sample, in_turn, write
 from benchmarks.trial import copy_project, reproduce
 
-PAIRS, IDLE_TIMES = 1, 5
+PAIRS, IDLE_TIMES = 5, 5
 COURSE = """
 defaults: {seed: 1, epochs: 2, threads_per_worker: 1}
 problems: [segmentation]
@@ -30,8 +30,8 @@ HEAD = """# Both drivers
 
 Made by `python -m benchmarks.drivers`. Eight families of segmentation on two data sets of 400 generated
 scenes each, two epochs, one thread a run, and a third data set that is packed only: 42 stages, on a cold
-cache, each time in a new copy of the project. `python -m flows.reproduce` works on two stages at a time. One
-pair, for it takes seven minutes. CPU: seconds of everything that was started, Prefect's server included.
+cache, each time in a new copy of the project. `python -m flows.reproduce` works on two stages at a time.
+CPU: seconds of everything that was started, Prefect's server included.
 Then `dvc repro` again where it had just run, with nothing to do, five times."""
 COLD, IDLE = "cold course", "nothing to do, 42 stages"
 SERIAL, PARALLEL, LIMIT = "dvc repro", "flows.reproduce", "the goal, 2.5 s"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.embedded import QUIET, answers
-from regatta.settings.home import home, local_ray_environment
+from regatta.settings.home import home, local_ray_environment, mlflow_database
 
 POOL = "local"
 """The work pool of prefect.yaml."""
@@ -84,7 +84,7 @@ def mlflow_server(ports: Ports) -> Service:
     """MLflow's API and pages over the database that runs without a server write to as well."""
     # Artifacts lie where a run without a server puts them, so that runs of both kinds can be read both ways.
     artifacts = str(home() / "mlartifacts")
-    store = f"sqlite:///{home() / 'mlflow.db'}"
+    store = f"sqlite:///{mlflow_database()}"
     command = (
         *(
             *module_command("mlflow"),

@@ -31,7 +31,7 @@ from flows.servers import (
 )
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
-from regatta.settings.home import home
+from regatta.settings.home import home, mlflow_database
 
 START_TIMEOUT_S = 180.0
 LOOK_EVERY_S = 0.5
@@ -61,7 +61,7 @@ def serve(ports: Ports) -> None:
         check_free(name, port)
     (home() / "logs").mkdir(parents=True, exist_ok=True)
     begin_with_blank("prefect", database())
-    begin_with_blank("mlflow", home() / "mlflow.db")
+    begin_with_blank("mlflow", mlflow_database())
     env = services_env(ports)
     leashes = Leashes()
     with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder, _all_ended(leashes):

@@ -14,9 +14,14 @@ def home() -> Path:
     return Path(os.environ.get("REGATTA_HOME", ".regatta")).absolute()
 
 
+def mlflow_database() -> Path:
+    """The sqlite file that runs are recorded in, with a server of ours and without one."""
+    return home() / "mlflow.db"
+
+
 def tracking_uri() -> str:
-    """MLflow's address: `MLFLOW_TRACKING_URI` when set, else a sqlite file under `home()`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    """MLflow's address: `MLFLOW_TRACKING_URI` when set, else our own sqlite file."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlflow_database()}"
 
 
 def without_password(text: str, uri: str) -> str:
