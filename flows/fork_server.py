@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -47,6 +48,8 @@ def main() -> None:
     del sys.path[0]  # What lies in the project must not be taken for a package of DVC's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _bury)
+    # Of a library's thread that takes care of memory, and of nothing that a fork would miss.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     gc.freeze()
     wanted, want = os.pipe()
     wish = partial(Wish, want)
@@ -80,15 +83,28 @@ def _serve(channels: Sequence[socket.socket], steps: Steps, until: int | None = 
         if until in readable:
             return True
         channel = next(channel for channel in channels if channel.fileno() in readable)
-        order, files, _, _ = socket.recv_fds(channel, ORDER_BYTES, FILES)
+        try:
+            order, files, _, _ = socket.recv_fds(channel, ORDER_BYTES, FILES, socket.MSG_DONTWAIT)
+        except BlockingIOError:  # The stand-in has taken it.
+            continue
         if not order:
             return False
-        if os.fork() == 0:
+        if _is_child(files):
             for other in channels:
                 other.close()
             _lead(json.loads(order), steps, *files)
         for file in files:
             os.close(file)
+
+
+def _is_child(files: Sequence[int]) -> bool:
+    """Fork; where that cannot be done, say so where the DVC would speak: it has failed then, and no other."""
+    try:
+        return os.fork() == 0
+    except OSError as fault:
+        said = f"error: cannot start DVC: {fault}: end other processes, then run the command again\n"
+        os.write(files[1], said.encode())
+        return False
 
 
 def _bury(*_: object) -> None:
@@ -113,7 +129,10 @@ def _lead(order: Mapping[str, Any], steps: Steps, holder: int, output: int, answ
             os.close(answer)
             _be_dvc(order, steps)
         os.write(answer, str(leash.hold(dvc_pid, ended)).encode())
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(0)
 
 

@@ -58,8 +58,11 @@ WRITTEN_WHOLE = (LOCK, RWLOCK_FILE)
 class Steps(Protocol):
     """Who can run steps without a shell."""
 
-    def run(self, step: Step) -> int | None:
-        """Run it; its exit code. None where it is to be left to a shell."""
+    def runner(self, step: Step) -> Callable[[], int] | None:
+        """What runs it, as soon as it can be run at once; None where it is to be left to a shell.
+
+        What runs it gives its exit code, or minus the signal that ended it.
+        """
         ...
 
     def close(self) -> None: ...
@@ -88,17 +91,17 @@ def _steps(given: Steps | None) -> AbstractContextManager[Steps | None]:
 
 
 def offered_to(steps: Steps, run_in_shell: Callable[..., None]) -> Callable[..., None]:
-    """*run_in_shell*, DVC's way of running a command line, for those that *steps* do not run."""
+    """*run_in_shell*, DVC's way of running a command line, for those that *steps* have no runner of."""
 
     def run(executable: str | None, command_line: str, **how: Any) -> None:
         step = step_in(command_line, how["cwd"], how["env"])
-        code = None
-        if step is not None:
-            with _uninterrupted():
-                code = steps.run(step)
-        if code is None:
+        runner = None if step is None else steps.runner(step)
+        if runner is None:
             run_in_shell(executable, command_line, **how)
-        elif code != 0:
+            return
+        with _uninterrupted():
+            code = runner()
+        if code != 0:
             raise StageCmdFailedError(command_line, code)
 
     return run

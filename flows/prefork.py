@@ -7,6 +7,8 @@ child as that Python is, and ends with it in the same way (regatta/orphans.py).
 
 import contextlib
 import os
+from collections.abc import Callable
+from functools import partial
 
 from flows.step import Step, be_ordered
 
@@ -25,10 +27,11 @@ class Preforked:
         os.close(source)
         self._waits = True
 
-    def run(self, step: Step) -> int | None:
-        """Be *step*; its exit code, or minus the signal that ended it. None for any but the first."""
-        if not self._waits:
-            return None
+    def runner(self, step: Step) -> Callable[[], int] | None:
+        """What runs *step*, if none was run before."""
+        return partial(self._run, step) if self._waits else None
+
+    def _run(self, step: Step) -> int:
         self._waits = False
         # A child that was killed reads nothing: how it ended says so.
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._order, "wb") as file:
@@ -52,8 +55,8 @@ class Wish:
     def __init__(self, want: int) -> None:
         self._want = want
 
-    def run(self, step: Step) -> None:
-        """Wish that there were one; it is left to a shell."""
+    def runner(self, step: Step) -> None:
+        """Wish that there were one."""
         os.write(self._want, b".")
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ and imported anew from the folder that the step is run in.
 """
 
 import atexit
+import contextlib
 import json
 import logging
 import os
@@ -77,7 +78,8 @@ def _be(name: str, arguments: list[str], folder: str, environment: Mapping[str, 
         _prepare(folder, environment)
         sys.argv = [module, *arguments]
         sys.orig_argv = [sys.executable, "-m", *sys.argv]
-        Path("/proc/self/comm").write_text(module)  # what `top` and `pgrep` call it
+        with contextlib.suppress(OSError):  # what `top` and `pgrep` call it
+            Path("/proc/self/comm").write_text(module)
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = _code_of(end)
@@ -89,8 +91,12 @@ def _be(name: str, arguments: list[str], folder: str, environment: Mapping[str, 
 
 
 def _prepare(folder: str, environment: Mapping[str, str]) -> None:
-    """As in a Python that was started there: its own environment, nothing of the project loaded."""
+    """As in a Python that was started there: its own environment, nothing of the project loaded.
+
+    Where there is no terminal, DVC has put what takes colours out in the place of stdout and stderr.
+    """
     getattr(atexit, "_clear")()  # noqa: B009 (as multiprocessing does: what was registered is the parent's)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -108,9 +114,7 @@ def _code_of(end: SystemExit) -> int:
 
 def _finish() -> None:
     """What Python does at an end, but for tidying up memory that goes with the process."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    getattr(threading, "_shutdown")()  # noqa: B009 (threads of pools are told to end, then all are waited for)
     getattr(atexit, "_run_exitfuncs")()  # noqa: B009
     logging.shutdown()
     sys.stdout.flush()

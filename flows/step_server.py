@@ -10,7 +10,9 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,8 +20,7 @@ from flows.step import Step, be_ordered
 
 ROOT = str(Path(__file__).parent.parent)
 PR_SET_PDEATHSIG = 1
-LOAD = b"\n"
-"""The order to load what steps import, and nothing else."""
+LOAD, LOADED = b"load\n", b"loaded\n"
 
 
 class StepServer:
@@ -37,12 +38,26 @@ class StepServer:
         os.close(order_source)
         os.close(answers)
         self._orders, self._answers = os.fdopen(orders, "wb", buffering=0), os.fdopen(answer_source, "rb")
+        self._was_asked = self._is_up = False
 
-    def run(self, step: Step) -> int | None:
-        """Run a heavy *step*; its exit code, or minus the signal that ended it. None: left to a shell."""
-        with suppress(BrokenPipeError):  # It was killed: there is no answer.
-            self._orders.write(step.order(self._pid) if step.is_heavy else LOAD)
-        return int(self._answers.readline() or -signal.SIGKILL) if step.is_heavy else None
+    def runner(self, step: Step) -> Callable[[], int] | None:
+        """What runs a heavy *step*, once the libraries are loaded; none where they cannot be."""
+        if not self._was_asked:
+            self._was_asked = True
+            self._order(LOAD)
+        if step.is_heavy and not self._is_up:
+            self._is_up = self._answers.readline() == LOADED
+        return partial(self._run, step) if step.is_heavy and self._is_up else None
+
+    def _run(self, step: Step) -> int:
+        self._order(step.order(self._pid))
+        answer = self._answers.readline()
+        self._is_up = bool(answer)
+        return int(answer or -signal.SIGKILL)
+
+    def _order(self, order: bytes) -> None:
+        with suppress(BrokenPipeError):  # It was killed: there will be no answer.
+            self._orders.write(order)
 
     def close(self) -> None:
         """End it, whatever it is at."""
@@ -56,10 +71,9 @@ def _serve(orders: int, answers: int, parent: int) -> NoReturn:
         _end_with(parent)
         is_deaf = signal.signal(signal.SIGINT, signal.SIG_IGN) is signal.SIG_IGN
         with os.fdopen(orders, "rb") as source, os.fdopen(answers, "wb", buffering=0) as said:
-            for number, order in enumerate(source):
-                if number == 0:
-                    load_libraries()
-                if order != LOAD:
+            if source.readline() == LOAD and load_libraries():
+                said.write(LOADED)
+                for order in source:
                     said.write(f"{_run(order, is_deaf)}\n".encode())
     finally:
         os._exit(0)
@@ -73,7 +87,11 @@ def _end_with(parent: int) -> None:
 
 
 def load_libraries() -> bool:
-    """Import what steps import; false where that cannot be done, and each step will say why."""
+    """Import what steps import; false where that cannot be done, and each step will say why.
+
+    What some of them do to the environment is undone: it is not only theirs.
+    """
+    environment = dict(os.environ)
     sys.path.insert(0, ROOT)
     try:
         from tasks.libraries import LOADED as libraries
@@ -82,14 +100,23 @@ def load_libraries() -> bool:
         return False
     finally:
         sys.path.remove(ROOT)
+        os.environ.clear()
+        os.environ.update(environment)
     return bool(libraries)
 
 
 def _run(order: bytes, is_deaf: bool) -> int:
-    pid = os.fork()
+    """Fork the step: a Ctrl-C from now on is for it, and waits until it can hear."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        pid = os.fork()
+    except OSError as fault:
+        print(f"error: cannot start a step: {fault}: end other processes, then run the command again")
+        return 1
+    if pid == 0 and not is_deaf:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
-        if not is_deaf:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
         be_ordered(order)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)

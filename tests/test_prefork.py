@@ -30,7 +30,10 @@ from flows.step import Step
 ready = Preforked()
 {then}
 """
-RUN = "print('code', ready.run(Step('own', tuple(sys.argv[1:]), os.environ['FOLDER'], dict(os.environ))))"
+RUN = """
+runner = ready.runner(Step('own', tuple(sys.argv[1:]), os.environ['FOLDER'], dict(os.environ)))
+print('code', runner and runner())
+"""
 
 
 def graph() -> dict[str, Any]:
@@ -139,9 +142,22 @@ import atexit, threading, time
 atexit.register(print, 'tidied up')
 threading.Thread(target=lambda: (time.sleep(0.3), print('finished'))).start()
 """
-    planned_before = f"import atexit; atexit.register(print, 'parent ended'); {RUN}"
+    planned_before = f"import atexit; atexit.register(print, 'parent ended')\n{RUN}"
     said, _ = output(forked(tmp_path, step, then=planned_before))
     assert said.splitlines() == ["finished", "tidied up", "code 0", "parent ended"]
+
+
+def test_a_step_ends_though_a_pool_was_left_open(tmp_path: Path) -> None:
+    step = "from concurrent.futures import ThreadPoolExecutor\n"
+    step += "pool = ThreadPoolExecutor(1)\npool.submit(print, 'worked').result()\n"
+    said, complaint = output(forked(tmp_path, step))
+    assert (said.splitlines(), complaint) == (["worked", "code 0"], "")
+
+
+def test_a_step_keeps_its_colours(tmp_path: Path) -> None:
+    colourless = f"import colorama; colorama.init(strip=True)\n{RUN}"
+    said, _ = output(forked(tmp_path, "print('\\x1b[31mred\\x1b[0m')", then=colourless))
+    assert said.splitlines()[0] == "\x1b[31mred\x1b[0m"
 
 
 def test_it_runs_one_step_only(tmp_path: Path) -> None:

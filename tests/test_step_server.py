@@ -18,7 +18,8 @@ from flows.step import Step
 from flows.step_server import StepServer
 server = StepServer()
 def run(name):
-    print(name, server.run(Step(name, (), os.environ['FOLDER'], dict(os.environ))), flush=True)
+    runner = server.runner(Step(name, (), os.environ['FOLDER'], dict(os.environ)))
+    print(name, runner and runner(), flush=True)
 """
 
 
@@ -45,12 +46,42 @@ def test_heavy_steps_are_run_one_after_the_other_and_light_ones_left_to_a_shell(
     assert not complaint and not marked(marks)
 
 
-def test_a_server_that_is_killed_is_a_step_that_was_killed(tmp_path: Path) -> None:
-    then = "os.kill(server._pid, 9); run('train'); run('train')"
+KILL = "os.kill(server._pid, 9); "
+
+
+def test_a_server_that_is_killed_is_a_step_that_was_killed_and_none_of_the_next(tmp_path: Path) -> None:
+    then = f"run('train'); {KILL} run('train'); run('train')"
     with started(tmp_path, then, {}, train="") as process:
         said, complaint = process.communicate(timeout=60)
-    assert said.splitlines() == [f"train {-signal.SIGKILL}"] * 2
+    assert said.splitlines() == ["train 0", f"train {-signal.SIGKILL}", "train None"]
     assert not complaint
+
+
+def test_one_that_is_killed_while_it_loads_leaves_steps_to_a_shell(tmp_path: Path) -> None:
+    with started(tmp_path, f"run('check'); {KILL} run('train')", {}, train="") as process:
+        said, complaint = process.communicate(timeout=60)
+    assert said.splitlines() == ["check None", "train None"]
+    assert not complaint
+
+
+def test_ctrl_c_while_libraries_are_loaded_is_for_the_dvc(tmp_path: Path) -> None:
+    marks = mark()
+    with started(tmp_path, "run('check'); run('train')", marks, train="print('run')") as process:
+        assert process.stdout and process.stdout.readline() == "check None\n"
+        process.send_signal(signal.SIGINT)
+        said, complaint = process.communicate(timeout=60)
+    assert not said and complaint.endswith("KeyboardInterrupt\n")
+    wait_until(lambda: not marked(marks), 10)
+
+
+def test_libraries_leave_the_environment_as_it_was(tmp_path: Path) -> None:
+    then = (
+        "from flows.step_server import load_libraries; before = dict(os.environ); loaded = load_libraries()"
+    )
+    then += "; print(loaded, {*os.environ.items()} ^ {*before.items()}, 'mlflow' in sys.modules)"
+    with started(tmp_path, then, {}) as process:
+        said, complaint = process.communicate(timeout=60)
+    assert (said, complaint) == ("True set() True\n", "")
 
 
 @pytest.mark.parametrize("then", ["run('check'); os.kill(os.getpid(), 9)", "run('train')"])
