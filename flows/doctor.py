@@ -81,7 +81,7 @@ def _look_at_all(areas: Sequence[Area], fix: bool) -> list[Told]:
         finally:
             # At Ctrl-C the pool would wait for all that it was given.
             pool.shutdown(wait=False, cancel_futures=True)
-            leashes.end_all(wait=True)
+            leashes.end_all()
 
 
 def _look(area: Area, fix: bool, leashes: Leashes) -> list[Told]:

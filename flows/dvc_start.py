@@ -76,7 +76,7 @@ class DvcStart:
 
     def close(self) -> None:
         """End all that was started, and wait until it is gone; nothing can be started after."""
-        self.leashes.end_all(wait=True)
+        self.leashes.end_all()
         with self._lock:
             if self._channels is not None:
                 self._channels.close()

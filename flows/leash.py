@@ -101,10 +101,26 @@ def _end_tree(pid: int) -> int:
         time.sleep(POLL_S)
         ended = _reap(pid)
         code = ended if ended is not None else code
+    ended = _bury_last(pid)
+    code = ended if ended is not None else code
     if sys.platform != "linux":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
     return -signal.SIGKILL if code is None else code
+
+
+def _bury_last(pid: int) -> int | None:
+    """Once none is alive, though of many threads some may take a moment; as `_reap`."""
+    give_up_at_s = time.monotonic() + GRACE_S
+    code = None
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < give_up_at_s:
+            dead, status = os.waitpid(-1, os.WNOHANG)
+            if dead == pid:
+                code = os.waitstatus_to_exitcode(status)
+            elif dead == 0:
+                time.sleep(POLL_S / 10)
+    return code
 
 
 def _send(pids: set[int], number: int) -> None:

@@ -94,16 +94,13 @@ class Leashes:
             self._running.discard(process)
         return code
 
-    def end_all(self, wait: bool = False) -> None:
-        """Let go of all, so that those who read their output see it end; nothing can be started after.
-
-        With *wait*, come back when all trees are gone.
-        """
+    def end_all(self) -> None:
+        """Let go of all, and wait until their trees are gone; nothing can be started after."""
         with self._lock:
             self.ended = True
             running = list(self._running)
         for process in running:
             if process.stdin:
                 process.stdin.close()
-        for process in running if wait else ():
+        for process in running:
             process.wait()

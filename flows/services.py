@@ -116,7 +116,7 @@ def _all_ended(leashes: Leashes) -> Generator[None]:
         yield
     finally:
         services_file().unlink(missing_ok=True)
-        leashes.end_all(wait=True)
+        leashes.end_all()
 
 
 def check_free(name: str, port: int) -> None:

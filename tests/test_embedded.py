@@ -64,7 +64,7 @@ def test_who_says_nothing_is_waited_for_but_not_for_ever() -> None:
 def leashes() -> Generator[Leashes]:
     leashes = Leashes()
     yield leashes
-    leashes.end_all(wait=True)
+    leashes.end_all()
 
 
 @contextmanager

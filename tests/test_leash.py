@@ -87,6 +87,6 @@ def test_what_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 
 def test_nothing_starts_after_the_end(tmp_path: Path) -> None:
     leashes = Leashes()
-    leashes.end_all(wait=True)
+    leashes.end_all()
     with pytest.raises(StageFailed):
         leashes.start(["true"], tmp_path, os.environ)

@@ -94,7 +94,7 @@ def ray_up(folder: Path) -> Generator[Mapping[str, str], None, None]:
             time.sleep(0.2)
         yield env | {"RAY_ADDRESS": f"127.0.0.1:{ports.ray}"}
     finally:
-        leashes.end_all(wait=True)
+        leashes.end_all()
 
 
 def import_s(then: str = "") -> float:
