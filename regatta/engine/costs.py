@@ -1,8 +1,6 @@
-"""What a network costs to use: operations (counted), latency, throughput and memory (measured)."""
+"""What a network costs to use: operations and memory (counted), latency and throughput (measured)."""
 
-import resource
 import statistics
-import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from regatta.engine.linear import flop_formulas
+from regatta.engine.live_memory import peak_bytes
 from regatta.engine.uncompiled import without_triton
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ BUDGET_S = 0.4
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured on this machine, with this process's threads."""
+    """Times are measured on this machine, with this process's threads."""
 
     latency_p50_ms: float
     """One image at a time."""
@@ -33,7 +32,7 @@ class Costs:
     throughput_per_s: float
     """Images a second in batches."""
     peak_memory_mb: float
-    """Of the device since the process began; on a CPU the whole process."""
+    """Most that weights, images and what is computed of a batch take at once."""
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -66,7 +65,7 @@ def measure(network: nn.Module, images_BCHW: Tensor) -> Costs:
         latency_p50_ms=1000 * statistics.median(latencies_s),
         latency_p95_ms=1000 * sorted(latencies_s)[int(0.95 * (len(latencies_s) - 1))],
         throughput_per_s=len(images_BCHW) / batch_s,
-        peak_memory_mb=_peak_memory_mb(images_BCHW.device),
+        peak_memory_mb=peak_bytes(network, images_BCHW) / 2**20,
     )
 
 
@@ -79,10 +78,3 @@ def _timed_s(network: nn.Module, images_BCHW: Tensor, least: int, most: int, bud
             torch.cuda.synchronize()
         times_s.append(time.perf_counter() - start)
     return times_s
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes / 2**20

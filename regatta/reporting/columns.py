@@ -113,7 +113,9 @@ COSTS = (
     _cost("throughput_per_s", "Images", "/s", "Images in one second, in batches.", higher=True),
     _cost("parameters", "Parameters", "", "Numbers that are learnt.", count),
     _cost("flops", "FLOPs", "", "Floating-point operations for one image forward.", count),
-    _cost("peak_memory_mb", "Peak memory", "MB", "Most memory taken while predicting."),
+    _cost(
+        "peak_memory_mb", "Peak memory", "MB", "Most that weights and a batch of predictions take at once."
+    ),
     _cost("train_s", "Training", "", "Wall time of training.", duration),
     _cost("evaluate_s", "Evaluation", "", "Wall time of evaluating.", duration),
 )
