@@ -1,28 +1,13 @@
-"""Weights of a network on disk: safetensors, each tensor once, the same bytes for the same weights."""
+"""Weights of a network from disk, where regatta/engine/tensor_files.py writes each tensor once."""
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from models.family import Family, InputSpec
-
-
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write parameters and buffers of *module* to *path*; a reader sees the old file or the new one.
-
-    Raises:
-        OSError: the place cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        save_file({name: tensor.contiguous().cpu() for name, tensor in _stored(module).items()}, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -37,7 +22,10 @@ def load_weights(module: nn.Module, path: Path) -> None:
         given = load_file(path)
     except SafetensorError as fault:
         raise ValueError(f"{path}: not a readable safetensors file ({fault}); train the run again") from fault
-    wanted = _stored(module)
+    state: dict[str, Tensor] = module.state_dict()
+    firsts = _first_names(state)
+    given = {firsts.get(name, name): tensor for name, tensor in given.items()}
+    wanted = {name: state[name] for name in firsts.values()}
     for name in [*wanted, *sorted(given)]:
         there, here = _shape(given, name), _shape(wanted, name)
         if there != here:
@@ -45,7 +33,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
                 f"{path}: weights of another family, option or size: '{name}' is {there} there "
                 f"and {here} in this network; load them with the settings they were trained with"
             )
-    # Names of shared tensors beyond the first are not in the file: they are filled through the first.
+    # Of the names that share a tensor one is given: the others are filled through it.
     module.load_state_dict(given, strict=False)
 
 
@@ -63,14 +51,14 @@ def restore(family: Family, spec: InputSpec, options: BaseModel, path: Path) -> 
     return network.eval()
 
 
-def _stored(module: nn.Module) -> dict[str, Tensor]:
-    """Every tensor of the state once, under the first of its names."""
+def _first_names(state: dict[str, Tensor]) -> dict[str, str]:
+    """For each name the first of those that its tensor has."""
     firsts: dict[tuple[object, ...], str] = {}
-    state: dict[str, Tensor] = module.state_dict()
+    names: dict[str, str] = {}
     for name, tensor in state.items():
         place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
-        firsts.setdefault(place, name)
-    return {name: state[name] for name in firsts.values()}
+        names[name] = firsts.setdefault(place, name)
+    return names
 
 
 def _shape(tensors: dict[str, Tensor], name: str) -> str:

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 import models
 from models import FAMILIES
 from models.family import ClassActivation, Family, InputSpec, SizeError
-from models.weights import load_weights, save_weights
+from models.weights import load_weights
+from regatta.engine.tensor_files import write_weights
 from regatta.settings.recipe import Recipe
 
 
@@ -222,7 +223,7 @@ def test_saved_and_loaded_it_gives_the_same_logits(case: Case, build: Build, tmp
     first, second = build(*case.size), build(*case.size, seed=2)
     with torch.no_grad():
         first(batch)  # BatchNorm's statistics must travel too
-        save_weights(first, path)
+        write_weights(first, path)
         load_weights(second, path)
         assert torch.equal(first.eval()(batch), second.eval()(batch))
     assert list(tmp_path.iterdir()) == [path]

@@ -264,6 +264,15 @@ def test_the_same_data_give_the_same_digest(raw: Path, tmp_path: Path) -> None:
     assert open_packed(tmp_path / "one").digest != open_packed(tmp_path / "two").digest
 
 
+def test_data_packed_by_another_version_of_the_format_are_refused(raw: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed/d"
+    preprocess(make_card(4, 4), raw, packed)
+    schema = packed / "schema.json"
+    schema.write_text(schema.read_text().replace('"format_version": 1', '"format_version": 2'))
+    with pytest.raises(RegattaError, match="run 'dvc repro preprocess@d'"):
+        open_packed(packed)
+
+
 @pytest.mark.parametrize("file", ["train/images.npy", "test/targets.npy", "schema.json", "val/names.json"])
 def test_manifest_notices_damage(raw: Path, tmp_path: Path, file: str) -> None:
     packed = tmp_path / "packed/d"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from models import FAMILIES
 from models.family import InputSpec
-from models.weights import save_weights
+from regatta.engine.tensor_files import write_weights
 from regatta.manifest import write_manifest
 from regatta.settings.recipe import Recipe
 
@@ -59,8 +59,8 @@ def _make_trained(folder: Path, name: str, run: dict[str, Any], size_px: int, st
     torch.manual_seed(len(name))
     folder.mkdir(parents=True)
     network = family.build(InputSpec(3, size_px, size_px, len(classes)), family.options(**run["options"]))
-    save_weights(network, folder / "best.safetensors")
-    save_weights(network, folder / "last.safetensors")
+    write_weights(network, folder / "best.safetensors")
+    write_weights(network, folder / "last.safetensors")
     told = {key: run[key] for key in ("problem", "dataset", "family", "options")}
     told |= {"name": name, "key": f"key-{name}", "settings": Recipe(epochs=3).model_dump(mode="json")}
     told |= {"input": {"channels": 3, "height_px": size_px, "width_px": size_px}, "classes": classes}

@@ -17,7 +17,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,12 @@ from regatta.names import Names
 from regatta.settings.card import ProblemName
 from regatta.settings.reading import Frozen
 
-FORMAT_VERSION = 1
-
 
 class Schema(Frozen):
     """What a packed data set holds."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: Literal[1] = 1
+    """Another one is of another version of this file."""
     dataset: str
     problem: ProblemName
     classes: tuple[str, ...]
@@ -100,6 +99,6 @@ def open_packed(path: Path) -> Packed:
         digest = hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
     except (FileNotFoundError, ValueError):
         raise RegattaError(
-            f"{path}: no packed data set of format {FORMAT_VERSION}; run 'dvc repro preprocess@{path.name}'"
+            f"{path}: no packed data set of this version's format; run 'dvc repro preprocess@{path.name}'"
         ) from None
     return Packed(path, digest, schema)
