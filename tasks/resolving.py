@@ -52,7 +52,7 @@ def _family(name: str, place: str) -> Family:
 
 
 def sources(family: str) -> list[Path]:
-    """Code that decides a run's weights; the same places as the stage's dependencies in dvc.yaml."""
+    """Code that decides a run's weights; all of it is among the stage's dependencies in dvc.yaml."""
     places = ("models/parts", "regatta/engine", "regatta/problems")
     return [Path("models") / f"{family}.py", *map(Path, places)]
 

@@ -4,6 +4,9 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tasks.resolving import sources
 
 ROOT = Path(__file__).parent.parent
 GROUND = {
@@ -82,6 +85,32 @@ def test_a_tool_lives_in_one_place(tool: str) -> None:
 def test_every_folder_of_regatta_has_a_rule() -> None:
     folders = {f"regatta/{p.name}" for p in (ROOT / "regatta").iterdir() if (p / "__init__.py").exists()}
     assert folders == {room for room in ROOMS if room.startswith("regatta/")}
+
+
+def reached(first: str, rooms: tuple[str, ...]) -> set[str]:
+    """Files of *rooms* that the module *first* imports, and those that these import."""
+    found, unseen = set[str](), [first]
+    while unseen:
+        path = Path(*unseen.pop().split(".")).with_suffix(".py")
+        if str(path) not in found and (ROOT / path).is_file():
+            found.add(str(path))
+            unseen += [name for name in imported(ROOT / path) if name.split(".")[0] in rooms]
+    return found
+
+
+def dependencies(stage: str) -> set[str]:
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    return set(graph["stages"][stage]["do"]["deps"])
+
+
+def test_the_graph_knows_what_evaluating_draws_with() -> None:
+    drawing = {path for path in reached("tasks.evaluate", OURS) if path.startswith("regatta/reporting/")}
+    known = {path for path in dependencies("evaluate") if path.startswith("regatta/reporting/")}
+    assert drawing == known
+
+
+def test_the_graph_knows_all_code_that_a_runs_key_holds() -> None:
+    assert {str(place) for place in sources("${item.family}")} <= dependencies("train")
 
 
 def test_no_pickle_is_read_or_written() -> None:
