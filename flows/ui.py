@@ -9,8 +9,9 @@ from pathlib import Path
 from flows.leashes import Leashes
 from flows.servers import Ports, mlflow_server, services_env
 from flows.services import check_free
+from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
-from regatta.settings.home import home
+from regatta.settings.home import home, mlflow_database
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,17 +34,19 @@ def show(ports: Ports) -> None:
         RegattaError: the server ended by itself.
     """
     (home() / "logs").mkdir(parents=True, exist_ok=True)
+    begin_with_blank("mlflow", mlflow_database())
     log, server, leashes = home() / "logs" / "ui.log", mlflow_server(ports), Leashes()
     try:
         with log.open("wb") as output:
             process = leashes.start(server.command, Path.cwd(), services_env(ports), output)
         while process.poll() is None and not server.is_up():
             time.sleep(0.2)
-        print(_addresses(f"http://127.0.0.1:{ports.mlflow}"), flush=True)
-        process.wait()
+        if process.poll() is None:
+            print(_addresses(f"http://127.0.0.1:{ports.mlflow}"), flush=True)
+            process.wait()
         raise RegattaError(f"{log}: MLflow has ended by itself; its last lines say why")
     finally:
-        leashes.end_all(wait=True)
+        leashes.end_all()
 
 
 def _addresses(pages: str) -> str:

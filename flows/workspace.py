@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Generator, Sequence
@@ -15,7 +14,8 @@ from typing import IO, Any
 import yaml
 
 from flows.graph import cache_folder, copy_results
-from regatta.errors import RegattaError, nearest
+from flows.overrides import overridden
+from regatta.errors import RegattaError
 from regatta.settings.course import PARAMS, read_course
 from regatta.settings.home import home
 from regatta.settings.reading import read_yaml
@@ -48,7 +48,7 @@ def workspace(root: Path, overrides: Sequence[str]) -> Generator[Path]:
     """
     params = overridden(read_yaml(root / PARAMS), overrides)
     files = _tracked(root)
-    _check(params, root)
+    _check(params)
     name = _digest(root, files, params)
     for number in count(1):
         folder = home() / "workspaces" / (name if number == 1 else f"{name}-{number}")
@@ -61,54 +61,7 @@ def workspace(root: Path, overrides: Sequence[str]) -> Generator[Path]:
                 return
 
 
-def overridden(params: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """*params* with each `dotted.key=YAML value` of *overrides* put in place; *params* is left alone.
-
-    Raises:
-        RegattaError: an override is not of that form, or names a run that does not exist.
-    """
-    changed = yaml.safe_load(yaml.safe_dump(params))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not all(key.strip().split(".")):
-            raise RegattaError(f"set '{override}': write it as key=value, like defaults.epochs=5")
-        _put(changed, key.strip().split("."), _value(text, override), override)
-    return changed
-
-
-def _put(content: dict[str, Any], parts: list[str], value: Any, override: str) -> None:
-    """Names of runs may hold dots, so the longest key that exists wins at each step."""
-    for length in range(len(parts) - 1, 0, -1):
-        below = content.get(".".join(parts[:length]))
-        if isinstance(below, dict):
-            if parts[:length] == ["runs"] and len(parts) > 2:
-                _check_run(below, parts[1:], override)
-            return _put(below, parts[length:], value, override)
-    if len(parts) > 1 and parts[0] in content:
-        raise RegattaError(f"set '{override}': '{parts[0]}' holds a value, not keys")
-    # Keys that do not exist yet are made; reading the result as a course refuses those nobody knows.
-    for part in parts[:-1]:
-        content = content.setdefault(part, {})
-    content[parts[-1]] = value
-    return None
-
-
-def _check_run(runs: dict[str, Any], parts: list[str], override: str) -> None:
-    if not any(".".join(parts[:length]) in runs for length in range(1, len(parts))):
-        raise RegattaError(f"set '{override}': no run '{parts[0]}': {nearest(parts[0], runs)}")
-
-
-def _value(text: str, override: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RegattaError(f"set '{override}': the value is not valid YAML") from None
-    # YAML 1.1 takes 1e-3 for a word; people mean the number.
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value)
-    return float(value) if is_number else value
-
-
-def _check(params: dict[str, Any], root: Path) -> None:
+def _check(params: dict[str, Any]) -> None:
     """Read *params* as the course that they would make, before anything is written to a workspace."""
     trial = home() / "workspaces" / f".{PARAMS}.partial-{os.getpid()}"
     trial.parent.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ import pytest
 
 from flows.embedded import answers
 from flows.servers import free_port
+from regatta.blank_databases import blank_database
 from tests.toy import PROJECT, ask, ask_all, listening, make_toy, mark, marked, run, start, wait_until
 
 FINAL = {"Completed", "Cached"}
@@ -254,3 +255,17 @@ def test_after_sigkill_the_next_start_ends_what_was_left_and_ctrl_c_ends_all(up:
         assert again.process.wait(30) == 0
     assert not marked(up.mark)
     assert not (up.toy / ".regatta" / "services.json").exists()
+
+
+def test_pages_alone_begin_with_a_database_that_is_a_copy_and_end_on_ctrl_c(tmp_path: Path) -> None:
+    toy, port, marks = make_toy(tmp_path / "toy"), free_port(), mark()
+    with start(toy, "flows.ui", "--mlflow-port", str(port), **marks) as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"MLflow  http://127.0.0.1:{port}\n"
+        database = toy / ".regatta" / "mlflow.db"
+        assert database.stat().st_size == blank_database("mlflow").stat().st_size
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert said.endswith("ended\n")
+    assert process.returncode == 0
+    wait_until(lambda: not marked(marks), 15)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from flows.course import planned
-from flows.workspace import overridden, workspace
+from flows.overrides import overridden
+from flows.workspace import workspace
 from regatta.errors import RegattaError
 from tests.toy import PARAMS, make_toy, run
 
