@@ -3,7 +3,7 @@
 import resource
 import sys
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measuring import Goal, Sample, in_turn, write
@@ -31,7 +31,6 @@ HEAD = """# Both drivers
 Made by `python -m benchmarks.drivers`. Eight families of segmentation on two data sets of 400 generated
 scenes each, two epochs, one thread a run, and a third data set that is packed only: 42 stages, on a cold
 cache, each time in a new copy of the project. `python -m flows.reproduce` works on two stages at a time.
-CPU: seconds of everything that was started, Prefect's server included.
 Then `dvc repro` again where it had just run, with nothing to do, five times."""
 COLD, IDLE = "cold course", "nothing to do, 42 stages"
 SERIAL, PARALLEL, LIMIT = "dvc repro", "flows.reproduce", "the goal, 2.5 s"
@@ -41,21 +40,15 @@ DVC = str(Path(sys.executable).parent / "dvc")
 
 def main() -> None:
     """Measure, print and write down."""
-    busy: list[Sample] = []
     with tempfile.TemporaryDirectory(prefix="regatta-drivers-") as parent:
+        projects: list[Path] = []
 
-        def cold(side: str, *command: str) -> Callable[[], float]:
-            def measured() -> float:
-                project = prepared(Path(parent) / f"{side}-{len(busy)}")
-                wall_s, cpu_s = costs_s(project, *command)
-                busy.append(Sample(f"{COLD}: CPU", len(busy) // 2, side, cpu_s, "s"))
-                return wall_s
+        def cold(*command: str) -> float:
+            projects.append(prepared(Path(parent) / f"project-{len(projects)}"))
+            return reproduce(projects[-1], *command)
 
-            return measured
-
-        samples = in_turn(COLD, "s", {PARALLEL: cold(PARALLEL), SERIAL: cold(SERIAL, DVC, "repro")}, PAIRS)
-        latest = Path(parent) / f"{SERIAL}-{len(busy) - 1}"
-        samples += busy + idle(latest)
+        samples = in_turn(COLD, "s", {PARALLEL: cold, SERIAL: partial(cold, DVC, "repro")}, PAIRS)
+        samples += idle(projects[-1])
     write("drivers", HEAD, samples, GOALS)
 
 
@@ -63,20 +56,15 @@ def idle(project: Path) -> list[Sample]:
     """What `dvc repro` costs where all is up to date."""
     samples: list[Sample] = []
     for time in range(IDLE_TIMES):
-        wall_s, cpu_s = costs_s(project, DVC, "repro")
+        before_s = _children_cpu_s()
+        wall_s = reproduce(project, DVC, "repro")
+        cpu_s = _children_cpu_s() - before_s
         samples += [
             Sample(IDLE, time, SERIAL, wall_s, "s"),
             Sample(f"{IDLE}: CPU", time, SERIAL, cpu_s, "s"),
             Sample(f"{IDLE}: CPU", time, LIMIT, 2.5, "s"),
         ]
     return samples
-
-
-def costs_s(project: Path, *command: str) -> tuple[float, float]:
-    """Seconds of wall time and of CPU that a driver takes in *project*."""
-    before_s = _children_cpu_s()
-    wall_s = reproduce(project, *command)
-    return wall_s, _children_cpu_s() - before_s
 
 
 def prepared(project: Path) -> Path:
