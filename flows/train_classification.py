@@ -21,7 +21,7 @@ def train_classification(
 
     Args:
         runs: Runs of params.yaml; none means all that are about classification.
-        set: Settings for this time only, like defaults.epochs=5 or runs.unet-scenes.lr=0.1.
+        set: Settings for this time only, like defaults.epochs=5 or runs.mlp-digits.lr=0.1.
         retries: How often a failed stage is tried again.
         retry_delay_s: Seconds before a failed stage is tried again.
         concurrency: Stages that may run at the same time.

@@ -90,14 +90,3 @@ def draw(seed: int, number: int, kinds: tuple[Kind, ...]) -> Trial:
     generator = random.Random(f"{seed}/{number}")
     (kind,) = generator.choices(kinds, [kind.weight for kind in kinds])
     return Trial(number, (kind,), (kind.moment(generator),))
-
-
-def first_of_each(seed: int, kinds: tuple[Kind, ...]) -> dict[str, Trial]:
-    """The first trial of each kind that *seed* brings."""
-    found: dict[str, Trial] = {}
-    number = 0
-    while len(found) < len(kinds):
-        number += 1
-        trial = draw(seed, number, kinds)
-        found.setdefault(trial.kinds[0].name, trial)
-    return found

@@ -74,7 +74,7 @@ def _fresh(project: Path, mirror: Path, workers: int) -> Path:
 
 
 def _add_family(models: Path) -> None:
-    """As CONTRIBUTING.md says: one file, one line."""
+    """As CONTRIBUTING.md says: one file, two lines."""
     shutil.copyfile(HERE / "course/flecks.py", models / "flecks.py")
     listing = models / "__init__.py"
     text = listing.read_text().replace("import (", "import (\n    flecks,", 1)

@@ -130,7 +130,7 @@ def _idle_parameters(network: nn.Module, spec: InputSpec) -> set[str]:
 
     PSPNet reads its encoder at a depth of three and leaves the deeper stages unused, but in place: they
     would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by one step:
-    on the meta device, as `tasks.check` builds networks, at the size asked for, so that an encoder that does
+    on the meta device, as `tasks.build` builds networks, at the size asked for, so that an encoder that does
     not suit it fails there rather than in training. What computes shapes without numbers takes half a second
     to import, so that a network with numbers computes with them, on as few as will do.
     """

@@ -1,8 +1,9 @@
 """Journals, scores and weights into MLflow, exactly once. The only room that imports MLflow.
 
 Reading order: `record` (what a run left on disk), `translation` (the same in MLflow's words),
-`sync` (what is owed, and paying it), `served_model` and `champion` (the model registry), `server`
-(where MLflow is). `image_predictor` travels with each model and is not used here.
+`journal` (its curves), `sync` (what is owed, and paying it), `receipt` (that it was paid), `abandoned` (runs
+that nobody is at), `served_model` and `champion` (the model registry), `server` (where MLflow is), `health`
+(what the doctor asks). `image_predictor` travels with each model and is not used here.
 """
 
 import os
