@@ -14,17 +14,14 @@ from torch import nn
 from models import FAMILIES
 from models.weights import restore
 from regatta.engine.costs import measure
-from regatta.engine.evaluating import Examiner, evaluate
+from regatta.engine.evaluating import Examiner, evaluate, examiner_of
 from regatta.engine.feed import Feed, feed_of
-from regatta.engine.job import targets_of
 from regatta.engine.placement import placed
-from regatta.engine.precision import normaliser
 from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
 from regatta.manifest import verify
 from regatta.packed.schema import Packed, Split, open_packed
-from regatta.problems import PROBLEMS
 from regatta.problems.counts import Counts
 from regatta.settings.course import read_course
 from regatta.settings.trained import TrainedRun, read_trained
@@ -81,15 +78,8 @@ def enter(trained: TrainedRun) -> Entry:
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     set_up_process(trained.settings.threads_per_worker)
-    world, split = World(device=device), packed.split("test")
-    recipe = trained.settings
-    examiner = Examiner(
-        PROBLEMS[trained.problem],
-        targets_of(packed.schema, recipe, device),
-        normaliser(trained.mean, trained.std, recipe.channels_last, device),
-        recipe,
-        world,
-    )
+    recipe, split = trained.settings, packed.split("test")
+    examiner = examiner_of(packed.schema, recipe, World(device=device), trained.mean, trained.std)
     network = placed(_network(trained, packed), device, channels_last=recipe.channels_last).eval()
     return Entry(trained, packed, split, network, feed_of(split, device, recipe.resident_share), examiner)
 

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from regatta.engine import training
-from regatta.engine.evaluating import Examiner, evaluate
+from regatta.engine.evaluating import evaluate, examiner_of
 from regatta.engine.feed import feed_of
-from regatta.engine.job import Job, targets_of
+from regatta.engine.job import Job
 from regatta.engine.order import Share
-from regatta.engine.precision import normaliser
 from regatta.engine.training import train
 from regatta.engine.world import World
 from regatta.packed.schema import open_packed
@@ -102,13 +101,7 @@ def judge(world: World, packed: Path, folder: Path) -> None:
     """Write this worker's view of the scores of a fixed network, and of the sums they were made from."""
     opened = open_packed(packed)
     schema, device = opened.schema, torch.device("cpu")
-    examiner = Examiner(
-        PROBLEMS[schema.problem],
-        targets_of(schema, RECIPE, device),
-        normaliser(schema.mean, schema.std, True, device),
-        RECIPE,
-        world,
-    )
+    examiner = examiner_of(schema, RECIPE, world, schema.mean, schema.std)
     counts = evaluate(segmenter(), feed_of(opened.split("val"), device, 0.0), examiner)
     exact: Tensor = counts.flat()
     text = json.dumps([PROBLEMS[schema.problem].scores(counts), exact.tolist()])

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from models import FAMILIES
 from models.weights import restore
-from regatta.engine.evaluating import Examiner, evaluate
+from regatta.engine.evaluating import evaluate, examiner_of
 from regatta.engine.feed import feed_of
-from regatta.engine.job import Job, channel_statistics, targets_of
-from regatta.engine.precision import normaliser
+from regatta.engine.job import Job, channel_statistics
 from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.packed.schema import Packed, open_packed
-from regatta.problems import PROBLEMS
 from regatta.settings.course import read_course
 from tasks.download import download
 from tasks.preprocess import preprocess
@@ -40,18 +38,12 @@ def main() -> None:
 
 def scores(resolved: Resolved, packed: Packed, job: Job) -> dict[str, float]:
     """Of the best weights, on the test split."""
-    recipe, world, problem = job.recipe, World(), PROBLEMS[job.problem]
-    examiner = Examiner(
-        problem,
-        targets_of(packed.schema, recipe, world.device),
-        normaliser(*channel_statistics(packed.schema, recipe), recipe.channels_last, world.device),
-        recipe,
-        world,
-    )
+    recipe, world, schema = job.recipe, World(), packed.schema
+    examiner = examiner_of(schema, recipe, world, *channel_statistics(schema, recipe))
     weights = job.folder / "best.safetensors"
-    network = restore(FAMILIES[job.family], input_of(packed.schema), resolved.options, weights)
+    network = restore(FAMILIES[job.family], input_of(schema), resolved.options, weights)
     feed = feed_of(packed.split("test"), world.device, recipe.resident_share)
-    return problem.scores(evaluate(network, feed, examiner))
+    return examiner.problem.scores(evaluate(network, feed, examiner))
 
 
 if __name__ == "__main__":

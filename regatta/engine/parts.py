@@ -8,18 +8,16 @@ from torch.optim import Optimizer
 
 from regatta.engine import checkpoint
 from regatta.engine.average import average_of
-from regatta.engine.evaluating import Examiner
+from regatta.engine.evaluating import Examiner, examiner_of
 from regatta.engine.feed import Feed, feed_of
-from regatta.engine.job import Job, channel_statistics, targets_of
+from regatta.engine.job import Job, channel_statistics
 from regatta.engine.journal import Journal
 from regatta.engine.optimisation import optimiser_of
 from regatta.engine.order import steps_per_epoch
 from regatta.engine.placement import placed
-from regatta.engine.precision import normaliser
 from regatta.engine.saving import Saver
 from regatta.engine.world import World
-from regatta.packed.schema import Packed, open_packed
-from regatta.problems import PROBLEMS
+from regatta.packed.schema import open_packed
 from regatta.settings.recipe import Recipe
 
 
@@ -70,7 +68,7 @@ def assemble(job: Job, network: nn.Module, world: World) -> Parts:
     average = average_of(network) if job.recipe.ema_decay else None
     optimiser = optimiser_of(network, job.recipe)
     state = _resumed(job, network, average, optimiser, world)
-    train = packed.split("train")
+    schema, train = packed.schema, packed.split("train")
     return Parts(
         job=job,
         world=world,
@@ -78,24 +76,13 @@ def assemble(job: Job, network: nn.Module, world: World) -> Parts:
         parallel=world.parallel(network),
         average=average,
         optimiser=optimiser,
-        examiner=_examiner(job, packed, world),
+        examiner=examiner_of(schema, job.recipe, world, *channel_statistics(schema, job.recipe)),
         train=feed_of(train, world.device, job.recipe.resident_share),
         val=feed_of(packed.split("val"), world.device, job.recipe.resident_share),
         state=state,
         saver=Saver(job.folder / "checkpoints"),
         journal=Journal(job.folder / "journal.jsonl", state.journal_position) if world.leads else None,
         names=train.names,
-    )
-
-
-def _examiner(job: Job, packed: Packed, world: World) -> Examiner:
-    schema, recipe = packed.schema, job.recipe
-    return Examiner(
-        PROBLEMS[job.problem],
-        targets_of(schema, recipe, world.device),
-        normaliser(*channel_statistics(schema, recipe), recipe.channels_last, world.device),
-        recipe,
-        world,
     )
 
 
