@@ -17,6 +17,7 @@ from dvc.utils.serialize import dump_yaml, parse_yaml
 
 from flows.alive import is_alive
 from flows.graph import locked
+from regatta.whole import whole_file
 
 
 @contextmanager
@@ -49,9 +50,8 @@ def order_lock(root: Path, before: Sequence[str], order: Sequence[str]) -> None:
     ordered = sorted(content["stages"], key=lambda name: place.get(name, len(place)))
     if ordered != list(content["stages"]):
         content["stages"] = {name: content["stages"][name] for name in ordered}
-        partial = root / f".dvc.lock.partial-{os.getpid()}"
-        dump_yaml(str(partial), content)
-        partial.replace(root / "dvc.lock")
+        with whole_file(root / "dvc.lock") as file:
+            dump_yaml(str(file), content)
 
 
 def _read_lock(root: Path) -> dict[str, Any]:
@@ -72,9 +72,8 @@ def _read_walks(root: Path) -> dict[str, Any]:
 def _write_walks(root: Path, before: Sequence[str], pids: Sequence[int]) -> None:
     """Say who walks; nothing once nobody does."""
     alive = [pid for pid in pids if is_alive(pid)]
-    partial = _walks(root).with_name(f".{_walks(root).name}.partial-{os.getpid()}")
     if alive:
-        partial.write_text(json.dumps({"before": list(before), "pids": alive}), encoding="utf-8")
-        partial.replace(_walks(root))
+        with whole_file(_walks(root)) as file:
+            file.write_text(json.dumps({"before": list(before), "pids": alive}), encoding="utf-8")
     else:
         _walks(root).unlink(missing_ok=True)

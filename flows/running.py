@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flows.alive import is_alive
 from regatta.settings.home import home
+from regatta.whole import whole_file
 
 
 def services_file() -> Path:
@@ -25,6 +26,5 @@ def running_services() -> dict[str, str]:
 
 def write_services(env: dict[str, str]) -> None:
     """Say that this process has these servers up."""
-    partial = services_file().with_name(f".services.json.partial-{os.getpid()}")
-    partial.write_text(json.dumps({"pid": os.getpid(), "env": env}, indent=2), encoding="utf-8")
-    partial.replace(services_file())
+    with whole_file(services_file()) as file:
+        file.write_text(json.dumps({"pid": os.getpid(), "env": env}, indent=2), encoding="utf-8")

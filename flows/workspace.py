@@ -19,6 +19,7 @@ from regatta.errors import RegattaError
 from regatta.settings.course import PARAMS, read_course
 from regatta.settings.home import home
 from regatta.settings.reading import read_yaml
+from regatta.whole import beside
 
 WITHOUT_GIT = (
     *("datasets", "flows", "models", "regatta", "tasks", "benchmarks", "tests"),
@@ -63,7 +64,7 @@ def workspace(root: Path, overrides: Sequence[str]) -> Generator[Path]:
 
 def _check(params: dict[str, Any]) -> None:
     """Read *params* as the course that they would make, before anything is written to a workspace."""
-    trial = home() / "workspaces" / f".{PARAMS}.partial-{os.getpid()}"
+    trial = beside(home() / "workspaces" / PARAMS)
     trial.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write_yaml(trial, params)
@@ -117,7 +118,7 @@ def _try_lock(lock: IO[str]) -> bool:
 
 
 def _make(folder: Path, root: Path, files: list[Path], params: dict[str, Any]) -> None:
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    partial = beside(folder)
     shutil.rmtree(partial, ignore_errors=True)
     try:
         for file in files:

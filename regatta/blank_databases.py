@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from regatta.errors import RegattaError, one_line_errors
-from regatta.whole import sweep, whole_file
+from regatta.whole import beside, sweep, whole_file
 
 Program = Literal["prefect", "mlflow"]
 QUIET = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -36,7 +36,7 @@ def begin_with_blank(program: Program, database: Path) -> None:
     """
     if database.exists():
         return
-    partial = database.with_name(f".{database.name}.partial-{os.getpid()}")
+    partial = beside(database)
     # Where it cannot be copied or linked, the program makes its own, or says why it cannot.
     with contextlib.suppress(OSError):
         database.parent.mkdir(parents=True, exist_ok=True)

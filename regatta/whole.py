@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 
 @contextmanager
@@ -17,6 +18,11 @@ def named(place: Path) -> Generator[None, None, None]:
         if fault.errno and fault.filename is None:
             fault.filename = str(place)
         raise
+
+
+def beside(target: Path, what: Literal["partial", "former"] = "partial") -> Path:
+    """Where this process writes what is to be *target*, or puts what *target* was."""
+    return target.with_name(f".{target.name}.{what}-{os.getpid()}")
 
 
 @contextmanager
@@ -31,7 +37,7 @@ def whole_folder(target: Path) -> Generator[Path, None, None]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent, re.escape(target.name))
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = beside(target)
     partial.mkdir()
     try:
         with named(target):
@@ -42,7 +48,7 @@ def whole_folder(target: Path) -> Generator[Path, None, None]:
 
 
 def _take_the_place(target: Path, partial: Path) -> None:
-    former = target.with_name(f".{target.name}.former-{os.getpid()}")
+    former = beside(target, "former")
     if target.exists():
         target.rename(former)
     partial.rename(target)
@@ -85,7 +91,7 @@ def whole_file(target: Path) -> Generator[Path, None, None]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent, re.escape(target.name))
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    partial = beside(target)
     try:
         with named(target):
             yield partial

@@ -19,7 +19,7 @@ from regatta.packed.schema import Packed
 from regatta.settings.home import home
 from regatta.settings.trained import InputShape, TrainedRun
 from regatta.verified import differing
-from regatta.whole import sweep, whole_folder
+from regatta.whole import beside, sweep, whole_folder
 from tasks.resolving import Resolved, sources
 
 WEIGHTS = ("best.safetensors", "last.safetensors")
@@ -87,7 +87,7 @@ def discard(key: str) -> None:
     if folder.parent.exists():
         sweep(folder.parent)  # of one that was killed at this
     if folder.exists():
-        going = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+        going = beside(folder)
         folder.rename(going)
         shutil.rmtree(going)
 

@@ -5,7 +5,6 @@ counts as up to date from then on. Here every object is read (once, see `regatta
 against its name, and every output that DVC calls unchanged against dvc.lock.
 """
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,7 +14,7 @@ from typing import Any, cast
 from dvc.repo import Repo
 
 from flows.examining.machine import Place, room
-from flows.examining.objects import DIR, Damaged, Need, children, from_here, needs, objects, restore
+from flows.examining.objects import DIR, Damaged, Need, children, from_here, md5_of, needs, objects, restore
 from regatta.findings import Finding, examine, fault, fine
 from regatta.manifest import MANIFEST, damages_in
 from regatta.settings.home import home
@@ -113,8 +112,7 @@ def _check_out(repo: Any, path: Path, out: Any) -> None:
 
 def _forget(path: Path, cache: Path) -> None:
     """Remove a file and the object of its bytes: DVC makes both again."""
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    md5 = md5_of(path)
     (cache / md5[:2] / md5[2:]).unlink(missing_ok=True)
     path.unlink()
 

@@ -118,7 +118,7 @@ def _rebuilt(damaged: Damaged, source: Path) -> bool:
     partial = damaged.path.with_name(f".{damaged.path.name}.{os.getpid()}.tmp")
     try:
         _write(partial, source)
-        if _md5(partial) != damaged.oid.removesuffix(DIR):
+        if md5_of(partial) != damaged.oid.removesuffix(DIR):
             return False
         partial.chmod(MODE)
         partial.replace(damaged.path)
@@ -137,7 +137,7 @@ def _write(target: Path, source: Path) -> None:
 def _listing(folder: Path) -> list[dict[str, str]]:
     """The folder as DVC lists it."""
     files = [(path.relative_to(folder), path) for path in folder.rglob("*") if path.is_file()]
-    return [{"md5": _md5(path), "relpath": name.as_posix()} for name, path in sorted(files)]
+    return [{"md5": md5_of(path), "relpath": name.as_posix()} for name, path in sorted(files)]
 
 
 def _is_made_from(damaged: Damaged, path: Path) -> bool:
@@ -145,7 +145,7 @@ def _is_made_from(damaged: Damaged, path: Path) -> bool:
     if not path.exists():
         return False
     if not damaged.is_folder:
-        return _md5(path) == damaged.found_md5
+        return md5_of(path) == damaged.found_md5
     try:
         listed = json.loads(damaged.path.read_bytes())
         return {(entry["relpath"], entry["md5"]) for entry in listed} == {
@@ -155,7 +155,7 @@ def _is_made_from(damaged: Damaged, path: Path) -> bool:
         return False
 
 
-def _md5(path: Path) -> str:
+def md5_of(path: Path) -> str:
     """Of the bytes that are there now, whatever was seen before."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

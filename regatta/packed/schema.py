@@ -13,7 +13,6 @@ Images lie with channels last, as decoders give them: a permuted view of a gathe
 a channels_last u8[B C H W] without a copy.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regatta.arrays import open_array
+from regatta.digest import digest_of_file
 from regatta.errors import RegattaError
 from regatta.manifest import MANIFEST
 from regatta.names import Names
@@ -96,7 +96,7 @@ def open_packed(path: Path) -> Packed:
     """
     try:
         schema = Schema.model_validate_json((path / "schema.json").read_bytes())
-        digest = hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
+        digest = digest_of_file(path / MANIFEST)
     except (FileNotFoundError, ValueError):
         raise RegattaError(
             f"{path}: no packed data set of this version's format; run 'dvc repro preprocess@{path.name}'"

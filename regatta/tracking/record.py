@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regatta.digest import digest_of_file
 from regatta.errors import RegattaError
 from regatta.settings.card import Card, read_card
 from regatta.settings.course import Run
@@ -138,9 +139,7 @@ def _digest(places: Places) -> str:
     """sha256 over names and bytes of the run's own files."""
     total = hashlib.sha256()
     for path in _own_files(places):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.name} {content}\n".encode())
+        total.update(f"{path.name} {digest_of_file(path)}\n".encode())
     return total.hexdigest()
 
 
