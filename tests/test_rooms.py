@@ -32,7 +32,7 @@ ROOMS = {
     "regatta/settings": {"regatta.settings", "regatta.errors"},
     "regatta/archives": {"regatta.archives"} | GROUND,
     "regatta/formats": {"regatta.formats"} | GROUND,
-    "regatta/packed": {"regatta.packed", "regatta.formats"} | GROUND,
+    "regatta/packed": {"regatta.packed"} | GROUND,
     "regatta/problems": {"regatta.problems", "regatta.packed"} | GROUND,
     "regatta/engine": {"regatta.engine", "regatta.packed", "regatta.problems"} | GROUND,
     "regatta/profiling": {"regatta.profiling", "regatta.engine", "regatta.problems"} | GROUND,
