@@ -110,12 +110,14 @@ def _run(order: bytes, is_deaf: bool) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         pid = os.fork()
+        if pid == 0 and not is_deaf:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     except OSError as fault:
-        print(f"error: cannot start a step: {fault}: end other processes, then run the command again")
+        said = f"error: cannot start a step: {fault}: end other processes, then run the command again"
+        print(said, file=sys.stderr, flush=True)
         return 1
-    if pid == 0 and not is_deaf:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid == 0:
         be_ordered(order)
     _, status = os.waitpid(pid, 0)

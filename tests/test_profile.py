@@ -177,7 +177,7 @@ def files_of(folder: Path) -> dict[str, str]:
     ("arguments", "said"),
     [
         (["redy"], "params.yaml: no run 'redy': did you mean 'ready'?"),
-        (["early"], "data/packed/unpacked: no packed data set of format"),
+        (["early"], "data/packed/unpacked: no packed data set of this version"),
         (["early"], "run 'dvc repro preprocess@unpacked'"),
         ([""], "usage: make profile RUN=NAME"),
     ],

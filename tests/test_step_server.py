@@ -64,6 +64,26 @@ def test_one_that_is_killed_while_it_loads_leaves_steps_to_a_shell(tmp_path: Pat
     assert not complaint
 
 
+def test_a_fork_that_fails_fails_one_step_with_a_line_and_the_next_hears_ctrl_c(tmp_path: Path) -> None:
+    # The server's second fork is refused, as the system does where there are too many processes.
+    refusing = """
+fork, left = os.fork, [True, True, False]
+def refused():
+    if left and not left.pop(0):
+        raise BlockingIOError(11, 'Resource temporarily unavailable')
+    return fork()
+os.fork = refused
+server = StepServer()
+run('train'); run('train'); run('train')
+"""
+    heard = "import signal\nprint(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)"
+    with started(tmp_path, refusing, {}, train=heard) as process:
+        said, complaint = process.communicate(timeout=60)
+    assert said.splitlines() == ["False", "train 0", "train 1", "False", "train 0"]
+    [line] = complaint.splitlines()
+    assert line.startswith("error: cannot start a step: ")
+
+
 def test_ctrl_c_while_libraries_are_loaded_is_for_the_dvc(tmp_path: Path) -> None:
     marks = mark()
     with started(tmp_path, "run('check'); run('train')", marks, train="print('run')") as process:

@@ -10,6 +10,7 @@ from models import FAMILIES
 from models.family import InputSpec
 from models.weights import load_weights, restore
 from regatta.engine.tensor_files import write_weights
+from regatta.whole import whole_file
 
 MNIST = InputSpec(1, 28, 28, 10)
 
@@ -74,6 +75,14 @@ def test_the_same_weights_are_the_same_bytes_in_any_memory_format(tmp_path: Path
     write_weights(build("lenet"), tmp_path / "a")
     write_weights(build("lenet").to(memory_format=torch.channels_last), tmp_path / "b")  # pyright: ignore
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError), whole_file(path) as file:
+        write_weights(build("softmax"), file)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_restoring_downloads_nothing(tmp_path: Path) -> None:
