@@ -1,21 +1,21 @@
 """A digest for each file of a folder that one step hands to the next: its identity, and how damage is seen.
 
-    FOLDER/.manifest.json    {"files": {path in the folder: sha256}, "sha256": of all these}
+    FOLDER/.manifest.json    {"files": {path in the folder: digest}, "digest": of all these}
 
 Its name is hidden, so that nobody takes it for one of a data set's own files.
 """
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+
+from xxhash import xxh3_128
 
 from regatta.digest import digest_of_file
 from regatta.errors import RegattaError
-from regatta.verified import FILES_AT_ONCE, Cost, differing
+from regatta.verified import Cost, differing
 
 MANIFEST = ".manifest.json"
 REPAIR = "python -m flows.doctor --fix; dvc repro"
@@ -45,7 +45,7 @@ def write_manifest(folder: Path) -> None:
             f"'{MANIFEST}': the data hold a file of this name, which is kept for ours; rename it"
         )
     with (folder / MANIFEST).open("wb") as file:
-        file.writelines(_text(_digested(folder, names)))
+        file.writelines(_text((name, digest_of_file(f"{folder}/{name}")) for name in names))
 
 
 def verify(*folders: Path) -> Cost:
@@ -83,17 +83,9 @@ def damages_in(folder: Path, fresh: bool = False) -> tuple[list[Damage], Cost]:
     return damages, cost
 
 
-def _digested(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for begin in range(0, len(names), FILES_AT_ONCE):
-            some = names[begin : begin + FILES_AT_ONCE]
-            paths = [f"{folder}/{name}" for name in some]
-            yield from zip(some, threads.map(digest_of_file, paths), strict=True)
-
-
 def _is_whole(manifest: Path) -> bool:
     """Whether it is, byte for byte, what was written."""
-    again = sha256()
+    again = xxh3_128()
     try:
         for part in _text(_entries(manifest)):
             again.update(part)
@@ -117,7 +109,7 @@ def _entries(manifest: Path) -> Iterator[tuple[str, str]]:
 
 def _text(entries: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     """The manifest, in parts."""
-    own, comma = sha256(b"{"), b""
+    own, comma = xxh3_128(b"{"), b""
     yield b'{\n "files": {'
     for name, digest in entries:
         entry = f"{json.dumps(name)}: {json.dumps(digest)}".encode()
@@ -126,7 +118,7 @@ def _text(entries: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         comma = b","
     own.update(b"}")
     yield b"\n }" if comma else b"}"
-    yield f',\n "sha256": "{own.hexdigest()}"\n}}\n'.encode()
+    yield f',\n "digest": "{own.hexdigest()}"\n}}\n'.encode()
 
 
 def _names(folder: Path) -> list[str]:

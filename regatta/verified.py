@@ -4,20 +4,23 @@ A remembered digest can clear a file of suspicion, but never accuse it: before a
 is read.
 """
 
-import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from hashlib import file_digest, md5, sha256
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+from xxhash import xxh3_128
 
 from regatta.ledger import Entries, Key, Look, look_of, recall, remember
 
-Algorithm = Literal["sha256", "md5"]
+Algorithm = Literal["xxh3_128", "sha256", "md5"]
+_BEGUN: Mapping[Algorithm, Callable[[], Any]] = {"xxh3_128": xxh3_128, "sha256": sha256, "md5": md5}
 File = TypeVar("File", str, Path)
 """Give strings where files are very many: Python keeps the parts of paths in a table that never shrinks."""
 SETTLED_S = 2.0
@@ -57,7 +60,7 @@ class _Read:
 
 
 def differing(
-    expected: Iterable[tuple[File, str]], algorithm: Algorithm = "sha256", fresh: bool = False
+    expected: Iterable[tuple[File, str]], algorithm: Algorithm = "xxh3_128", fresh: bool = False
 ) -> tuple[dict[File, str | None], Cost]:
     """Those files whose digest is not the expected one, with the one they have (None: no such file).
 
@@ -118,7 +121,7 @@ def _read(path: str | Path, algorithm: Algorithm) -> _Read:
     with open(path, "rb") as file:  # noqa: PTH123
         status, now_s = os.fstat(file.fileno()), time.time()  # before reading: a change meanwhile will show
         is_settled = max(status.st_mtime, status.st_ctime) < now_s - SETTLED_S
-        return _Read(hashlib.file_digest(file, algorithm).hexdigest(), look_of(status), is_settled)
+        return _Read(file_digest(file, _BEGUN[algorithm]).hexdigest(), look_of(status), is_settled)
 
 
 def _remember(found: Mapping[File, _Read], algorithm: Algorithm) -> None:

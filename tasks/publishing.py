@@ -53,7 +53,7 @@ def publish(resolved: Resolved, packed: Packed, job: Job) -> None:
 
 def _check_weights(job: Job, outcome: Outcome) -> None:
     """Make sure that the weights are still those that training wrote, perhaps days ago."""
-    digests = zip(WEIGHTS, (outcome.best_sha256, outcome.last_sha256), strict=True)
+    digests = zip(WEIGHTS, (outcome.best_digest, outcome.last_digest), strict=True)
     wrong, _ = differing(((job.folder / name, digest) for name, digest in digests), fresh=True)
     for path in wrong:
         again = f"rm -r {job.folder}; dvc repro train@{job.run}"

@@ -256,5 +256,5 @@ def test_better_weights_of_a_lost_attempt_do_not_pass_for_the_best(packed_pictur
     train(killed, network_of(packed), World(), quiet)
     assert same(weights(killed.folder, "best"), weights(whole.folder, "best"))
     outcome = Outcome.model_validate_json((killed.folder / "outcome.json").read_bytes())
-    assert outcome.best_sha256 == digest_of_file(killed.folder / "best.safetensors")
+    assert outcome.best_digest == digest_of_file(killed.folder / "best.safetensors")
     assert len(list(killed.folder.glob("best-*.safetensors"))) <= 2  # as many as checkpoints are kept

@@ -39,7 +39,7 @@ class State(BaseModel):
     best_epoch: int = 0
     best_score: float = -1.0
     """Below every score, so that the first validation is a best one."""
-    best_sha256: str = ""
+    best_digest: str = ""
     """Of the best weights, which lie beside the checkpoints, as they were written."""
     journal_position: int = 0
     """Bytes of the journal that belong to this state."""

@@ -36,9 +36,9 @@ class Outcome(Frozen):
     """Of one image."""
     best_epoch: int
     best_score: float
-    best_sha256: str
+    best_digest: str
     """Of best.safetensors, as it was written."""
-    last_sha256: str
+    last_digest: str
     steps: int
     train_s: float
     samples_per_s: float

@@ -13,7 +13,7 @@ from regatta.whole import whole_file
 
 def keep_best(parts: Parts) -> None:
     """Keep the judged network's weights as the best of the state's best epoch."""
-    parts.state.best_sha256 = _keep(parts, _best(parts.state.best_epoch))
+    parts.state.best_digest = _keep(parts, _best(parts.state.best_epoch))
 
 
 def forget_former_bests(parts: Parts) -> None:
@@ -27,12 +27,12 @@ def forget_former_bests(parts: Parts) -> None:
 
 def finish(parts: Parts) -> None:
     """Write last.safetensors, best.safetensors and, when both are there, outcome.json."""
-    last_sha256 = _keep(parts, "last")
+    last_digest = _keep(parts, "last")
     if parts.world.leads:
         with whole_file(parts.job.folder / "best.safetensors") as file:
             shutil.copyfile(parts.job.folder / f"{_best(parts.state.best_epoch)}.safetensors", file)
         with whole_file(parts.job.folder / "outcome.json") as file:
-            file.write_text(_outcome(parts, last_sha256).model_dump_json(), encoding="utf-8")
+            file.write_text(_outcome(parts, last_digest).model_dump_json(), encoding="utf-8")
 
 
 def _best(epoch: int) -> str:
@@ -50,15 +50,15 @@ def _keep(parts: Parts, name: str) -> str:
         return digest_of_file(file)
 
 
-def _outcome(parts: Parts, last_sha256: str) -> Outcome:
+def _outcome(parts: Parts, last_digest: str) -> Outcome:
     state = parts.state
     return Outcome(
         parameters=sum(p.numel() for p in parts.network.parameters()),
         flops=counted_flops(parts.judged.eval(), parts.examiner.normalise(parts.val.one())),
         best_epoch=state.best_epoch,
         best_score=max(state.best_score, 0.0),
-        best_sha256=state.best_sha256,
-        last_sha256=last_sha256,
+        best_digest=state.best_digest,
+        last_digest=last_digest,
         steps=state.step,
         train_s=state.train_s,
         samples_per_s=state.samples / max(state.train_s, 1e-9),

@@ -83,7 +83,7 @@ def dataset_input(record: RunRecord) -> DatasetInput:
     """The packed data as an MLflow dataset: where its card lies, what it holds; no code in it."""
     trained = record.trained
     source = {"card": f"datasets/{trained.dataset}.yaml", "homepage": record.card.homepage}
-    profile = {"digest": record.data_digest, "manifest_sha256": trained.data_digest}
+    profile = {"digest": record.data_digest, "manifest_digest": trained.data_digest}
     schema = {"input": trained.input.model_dump(), "classes": trained.classes}
     dataset = Dataset(
         name=trained.dataset,
