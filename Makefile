@@ -41,13 +41,13 @@ profile: .venv/installed  ## where the time of RUN's steps goes: profile/RUN/sum
 
 # The hashed lock is installed by uv, which pip brings into the environment. Bytecode is compiled at once:
 # each stage is a process of its own, and must not compile what it imports.
-# The place of `dvc` is taken by the same DVC, made to wait its turn: flows/patient_dvc.py.
-.venv/installed: requirements.lock
+# The place of `dvc` is taken by the same DVC, made to wait its turn: flows/stages/patient_dvc.py.
+.venv/installed: requirements.lock Makefile
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Regatta needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@echo "installing requirements.lock into .venv (about a minute) …"
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements.lock
-	@printf '#!/bin/sh\nexec "%s" -P "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/flows/patient_dvc.py" > $(BIN)/dvc
+	@printf '#!/bin/sh\nexec "%s" -P "%s" "$$@"\n' "$(CURDIR)/$(BIN)/python" "$(CURDIR)/flows/stages/patient_dvc.py" > $(BIN)/dvc
 	@$(BIN)/python -m regatta.blank_databases
 	@touch $@

@@ -15,9 +15,9 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from flows.dvc_start import stage_env
-from flows.leashes import Leashes
-from flows.stage import read_lines
+from flows.processes.leashes import Leashes
+from flows.stages.dvc_start import stage_env
+from flows.stages.stage import read_lines
 from regatta.errors import one_line_errors
 from regatta.findings import Told, read_told
 

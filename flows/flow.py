@@ -22,14 +22,14 @@ from prefect.states import Completed, Failed
 from prefect.utilities import visualization
 from pydantic import Field
 
-from flows.course import Plan, planned
-from flows.dead_runs import dead_runs, end, process_tag
-from flows.dvc_start import DvcStart
-from flows.events import Ending, Listen, unheard
-from flows.insisting import insist
-from flows.leashes import Leashes
-from flows.outcome import markdown, read_outcome
-from flows.walk import Pace, walk
+from flows.processes.leashes import Leashes
+from flows.stages.dvc_start import DvcStart
+from flows.walking.course import Plan, planned
+from flows.walking.dead_runs import dead_runs, end, process_tag
+from flows.walking.events import Ending, Listen, unheard
+from flows.walking.insisting import insist
+from flows.walking.outcome import markdown, read_outcome
+from flows.walking.walk import Pace, walk
 from regatta.errors import RegattaError
 from regatta.settings.card import ProblemName
 

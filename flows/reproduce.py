@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from flows.board import board
-from flows.dvc_start import DvcStart
-from flows.embedded import answers, embedded_server, settings_for
-from flows.leashes import Leashes
-from flows.running import running_services
+from flows.processes.leashes import Leashes
+from flows.serving.embedded import answers, embedded_server, settings_for
+from flows.serving.running import running_services
+from flows.stages.dvc_start import DvcStart
+from flows.walking.board import board
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home
 
 if TYPE_CHECKING:
-    from flows.course import Plan
+    from flows.walking.course import Plan
 
 Ready = Callable[[], str]
 """Waits until Prefect's server answers; its address."""
@@ -78,8 +78,8 @@ def _reproduce(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         # Where nothing was ever made there is something to do: Prefect's server starts beside the plan.
         ready = None if Path("dvc.lock").exists() else stack.enter_context(_prefect())
-        from flows.course import planned
-        from flows.outcome import card
+        from flows.walking.course import planned
+        from flows.walking.outcome import card
 
         plan = stack.enter_context(planned(tuple(options.runs), tuple(options.set)))
         headline, code = "all is up to date", 0
@@ -95,7 +95,7 @@ def _walk(plan: "Plan", ready: Ready, options: argparse.Namespace, console: Cons
     import httpx
 
     from flows.flow import run_watched
-    from flows.walk import Pace
+    from flows.walking.walk import Pace
 
     pace = Pace(options.concurrency, options.retries, options.retry_delay)
     parameters: dict[str, Any] = {"runs": options.runs, "set": options.set}

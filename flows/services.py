@@ -7,21 +7,20 @@ nothing of anybody else's does.
 
 import argparse
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.embedded import database
-from flows.errands import END_DEAD_RUNS, REGISTER, do, log_of
-from flows.kept import Kept
-from flows.leashes import Leashes
-from flows.running import services_file, write_services
-from flows.servers import (
+from flows.processes.kept import Kept
+from flows.processes.leashes import Leashes
+from flows.serving.embedded import database
+from flows.serving.errands import END_DEAD_RUNS, REGISTER, do, log_of
+from flows.serving.ports import Ports, check_free
+from flows.serving.running import services_file, write_services
+from flows.serving.servers import (
     WORKER,
-    Ports,
     Service,
     mlflow_server,
     prefect_server,
@@ -117,18 +116,6 @@ def _all_ended(leashes: Leashes) -> Generator[None]:
     finally:
         services_file().unlink(missing_ok=True)
         leashes.end_all()
-
-
-def check_free(name: str, port: int) -> None:
-    """Raise RegattaError when something listens at *port* already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise RegattaError(
-                f"port {port} of 127.0.0.1 is taken: end what listens there, or choose another: --{name}-port"
-            ) from None
 
 
 def _addresses(ports: Ports) -> str:

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.flow import Concurrency, Overrides, Retries, RetryDelay, Runs, run_planned
-from flows.walk import Pace
+from flows.walking.walk import Pace
 
 
 @flow(name="train-classification")

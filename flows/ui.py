@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.leashes import Leashes
-from flows.servers import Ports, mlflow_server, services_env
-from flows.services import check_free
+from flows.processes.leashes import Leashes
+from flows.serving.ports import Ports, check_free
+from flows.serving.servers import mlflow_server, services_env
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
 from regatta.settings.home import home, mlflow_database

@@ -1,4 +1,4 @@
-"""The libraries that the steps import, for those who fork steps instead of starting them (flows/step.py).
+"""The libraries that the steps import, for those who fork steps instead of starting them.
 
 Importing this takes four seconds: torch 1.5, what knows models and metrics 0.7, figures 0.2, MLflow 1.3.
 """

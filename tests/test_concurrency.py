@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.graph import read_stages
-from flows.lock_order import lock_names
+from flows.walking.graph import read_stages
+from flows.walking.lock_order import lock_names
 from tests.conftest import copy_project
 from tests.toy import GRAPH, PROJECT, make_toy, mark, marked, prefect_server, run, start, toy_env, wait_until
 
 # pygtrie has deprecated what DVC itself calls while it builds its graph.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
-DVC = str(PROJECT / "flows" / "patient_dvc.py")
+DVC = str(PROJECT / "flows/stages/patient_dvc.py")
 TWELVE = "".join(
     f"  run{n}: {{problem: classification, dataset: {'de'[n % 2]}, family: f}}\n" for n in range(12)
 )
@@ -128,7 +128,7 @@ def test_a_torn_table_of_locks_does_not_block(torn: str, tmp_path: Path) -> None
 
 TORN_WRITE = """
 import os, signal, sys
-from flows.patient_dvc import LocalFileSystem, whole
+from flows.stages.patient_dvc import LocalFileSystem, whole
 with whole(LocalFileSystem.open)(LocalFileSystem(), sys.argv[1], "w+", encoding="utf-8") as file:
     file.write("half of it")
     file.flush()

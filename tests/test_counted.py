@@ -238,7 +238,7 @@ def test_a_stage_imports_what_it_needs(stage: str, first: list[Told]) -> None:
 
 
 def test_nothing_to_do_starts_nothing(course: Path, first: list[Told]) -> None:
-    patient = "-P", str(ROOT / "flows/patient_dvc.py")  # as the Makefile's `.venv/bin/dvc` runs it
+    patient = "-P", str(ROOT / "flows/stages/patient_dvc.py")  # as the Makefile's `.venv/bin/dvc` runs it
     (dvc,) = reproduced(course, course.parent / "second", *patient)
     check("programs started with nothing to do", len(dvc.started))
     assert not LARGE & set(dvc.modules) - {"dvc"}

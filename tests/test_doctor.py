@@ -22,7 +22,7 @@ from dvc.repo import Repo
 from flows.doctor import Area, examined
 from flows.examining.imports import imported
 from flows.examining.machine import Place, room
-from flows.leashes import Leashes
+from flows.processes.leashes import Leashes
 from regatta.cluster.gpus import gpus
 from regatta.cluster.health import cluster
 from regatta.tracking.health import store

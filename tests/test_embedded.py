@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import embedded
-from flows.embedded import LOOK_EVERY_S, Server, answers, embedded_server
-from flows.kept import EARLY_ENDS
-from flows.leashes import Leashes
+from flows.processes.kept import EARLY_ENDS
+from flows.processes.leashes import Leashes
+from flows.serving import embedded
+from flows.serving.embedded import LOOK_EVERY_S, Server, answers, embedded_server
 from regatta.errors import RegattaError
 
 SERVER = """
@@ -99,7 +99,7 @@ def test_the_port_is_ours_before_and_between_the_servers(
 
 
 def _servers_of(folder: Path) -> list[psutil.Process]:
-    below = psutil.Process().children(recursive=True)
+    below = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
     return [one for one in below if one.cmdline()[1:2] == [str(folder / "server.py")]]
 
 

@@ -116,7 +116,7 @@ def server_of(env: dict[str, str]) -> psutil.Process:
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             words = process.cmdline()
-            is_server = "flows.serving" in words and not any("leash" in word for word in words)
+            is_server = "flows.serving.prefect_socket" in words and not any("leash" in word for word in words)
             if is_server and process.environ().get("TOY_MARK") == env["TOY_MARK"]:
                 return process
     raise AssertionError("no server")

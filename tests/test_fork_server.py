@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.dvc_start import DvcStart
-from flows.leashes import Held, Leashes, StageFailed
-from flows.stage import read_lines, run_stage
+from flows.processes.leashes import Held, Leashes, StageFailed
+from flows.stages.dvc_start import DvcStart
+from flows.stages.stage import read_lines, run_stage
 from tests.toy import PROJECT, make_toy, mark, marked, toy_env, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere DVC is started, and not forked")
@@ -60,8 +60,8 @@ def hanging(dvc: DvcStart, toy: Path) -> Held:
 def server() -> psutil.Process:
     """The fork server of this test: the only child of its leash."""
     own = psutil.Process().children()
-    [leash] = [process for process in own if "flows.fork_server" in process.cmdline()]
-    [found] = [child for child in leash.children() if "flows.fork_server" in child.cmdline()]
+    [leash] = [process for process in own if "flows.stages.fork_server" in process.cmdline()]
+    [found] = [child for child in leash.children() if "flows.stages.fork_server" in child.cmdline()]
     return found
 
 
@@ -98,7 +98,7 @@ def test_one_that_is_let_go_of_ends_with_its_whole_tree(
 ) -> None:
     process = hanging(dvc, toy)
     assert dvc.leashes.end(process) == 128 + signal.SIGTERM
-    assert all("flows.fork_server" in line for line in marked(marks))
+    assert all("flows.stages.fork_server" in line for line in marked(marks))
     assert len(marked(marks)) == 2  # the server and its leash
 
 
@@ -128,8 +128,8 @@ def test_a_killed_leash_is_a_failed_stage_of_which_nothing_is_left(
 def test_all_ends_with_the_holder_even_by_sigkill(toy: Path) -> None:
     env = mark()
     (toy / "play" / "download-d.hang").touch()
-    holder = "import time; from pathlib import Path; from flows.leashes import Leashes\n"
-    holder += "from flows.dvc_start import DvcStart\n"
+    holder = "import time; from pathlib import Path; from flows.processes.leashes import Leashes\n"
+    holder += "from flows.stages.dvc_start import DvcStart\n"
     holder += "dvc = DvcStart(Leashes())\n"
     holder += f"dvc(['repro', '--single-item', 'download@d'], Path({str(toy)!r}))\n"
     holder += "time.sleep(600)"
@@ -147,7 +147,7 @@ def test_elsewhere_each_dvc_is_loaded_for_itself(
     process = hanging(dvc, toy)
     commands = marked(marks)
     assert dvc.leashes.end(process) == 128 + signal.SIGTERM
-    assert not any("flows.fork_server" in line for line in commands)
+    assert not any("flows.stages.fork_server" in line for line in commands)
     assert not marked(marks)
 
 

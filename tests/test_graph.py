@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flows import walk
-from flows.dvc_start import DvcStart
-from flows.events import unheard
-from flows.graph import Stage, changed_now, read_stages, select
-from flows.leashes import Leashes
-from flows.lock_order import lock_names, order_lock
+from flows.processes.leashes import Leashes
+from flows.stages.dvc_start import DvcStart
+from flows.walking import walk
+from flows.walking.events import unheard
+from flows.walking.graph import Stage, changed_now, read_stages, select
+from flows.walking.lock_order import lock_names, order_lock
 from regatta.errors import RegattaError
 from tests.conftest import copy_project
 from tests.toy import PROJECT, make_toy, run, toy_env

@@ -9,7 +9,7 @@ import pytest
 from dvc.utils.serialize import modify_yaml, parse_yaml
 from dvc_objects.fs.local import LocalFileSystem
 
-from flows.lock_in_part import Entries, entries_in, modify_in_part, read_in_part
+from flows.stages.lock_in_part import Entries, entries_in, modify_in_part, read_in_part
 
 NAMES = ("check", "train@a", "evaluate@a-1.5", "report@p")
 OTHER = {

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import yaml
 
-from flows.dvc_start import DvcStart
-from flows.leashes import Leashes
-from flows.stage import run_stage
-from flows.step import HEAVY, Step, step_in
+from flows.processes.leashes import Leashes
+from flows.stages.dvc_start import DvcStart
+from flows.stages.stage import run_stage
+from flows.stages.step import HEAVY, Step, step_in
 from tests.toy import PROJECT, marked, wait_until
 from tests.toy import mark as new_marks
 
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every
 
 START = """
 import os, sys, time, regatta.errors
-from flows.prefork import Preforked
-from flows.step import Step
+from flows.stages.prefork import Preforked
+from flows.stages.step import Step
 ready = Preforked()
 {then}
 """
@@ -115,7 +115,7 @@ def test_a_step_has_the_project_of_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "regatta").mkdir()
     (tmp_path / "regatta" / "__init__.py").touch()
     (tmp_path / "regatta" / "errors.py").write_text("WHERE = 'here'")
-    step = "import sys, regatta.errors\nprint(regatta.errors.WHERE, 'flows.step' in sys.modules)"
+    step = "import sys, regatta.errors\nprint(regatta.errors.WHERE, 'flows.stages.step' in sys.modules)"
     said, _ = output(forked(tmp_path, step))
     assert said.splitlines() == ["here False", "code 0"]
 
@@ -226,7 +226,7 @@ def test_a_stage_that_waits_for_libraries_fails_when_who_loads_them_is_killed(co
     with closing(DvcStart(Leashes())) as dvc:
         run_stage("check", course, lambda *_: None, dvc)
         waiting = dvc(["repro", "--single-item", "build"], course)
-        [leash] = [p for p in psutil.Process().children() if "flows.fork_server" in p.cmdline()]
+        [leash] = [p for p in psutil.Process().children() if "flows.stages.fork_server" in p.cmdline()]
         min(leash.children(), key=lambda process: process.pid).kill()
         assert dvc.leashes.end(waiting) == -signal.SIGKILL
         lines: list[str] = []

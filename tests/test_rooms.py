@@ -27,6 +27,11 @@ GROUND = {
 """What every room stands on."""
 ROOMS = {
     "flows": {"flows", "tasks.libraries"} | GROUND,
+    "flows/processes": {"flows.processes"} | GROUND,
+    "flows/stages": {"flows.stages", "flows.processes", "tasks.libraries"} | GROUND,
+    "flows/walking": {"flows.walking", "flows.stages", "flows.processes"} | GROUND,
+    "flows/serving": {"flows.serving", "flows.processes"} | GROUND,
+    "flows/examining": {"flows.examining", "flows.serving", "flows.walking", "flows.processes"} | GROUND,
     "tasks": {"tasks", "models", "regatta"},
     "models": {"models"},
     "regatta/settings": {"regatta.settings", "regatta.errors"},
@@ -82,9 +87,10 @@ def test_a_tool_lives_in_one_place(tool: str) -> None:
                 assert place.startswith(TOOLS[tool]), f"{place} imports {tool}"
 
 
-def test_every_folder_of_regatta_has_a_rule() -> None:
-    folders = {f"regatta/{p.name}" for p in (ROOT / "regatta").iterdir() if (p / "__init__.py").exists()}
-    assert folders == {room for room in ROOMS if room.startswith("regatta/")}
+@pytest.mark.parametrize("top", ["flows", "regatta"])
+def test_every_folder_has_a_rule(top: str) -> None:
+    folders = {f"{top}/{path.name}" for path in (ROOT / top).iterdir() if (path / "__init__.py").exists()}
+    assert folders == {room for room in ROOMS if room.startswith(f"{top}/")}
 
 
 def reached(first: str, rooms: tuple[str, ...]) -> set[str]:

@@ -27,8 +27,8 @@ import torch
 import yaml
 from torch import nn
 
-from flows.course import planned
-from flows.outcome import Outcome, markdown, mlflow_pages
+from flows.walking.course import planned
+from flows.walking.outcome import Outcome, markdown, mlflow_pages
 from models.weights import load_weights
 from regatta.archives.fetch import fetch
 from regatta.engine import checkpoint

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.embedded import answers
-from flows.servers import free_port
+from flows.serving.embedded import answers
+from flows.serving.ports import free_port
 from regatta.blank_databases import blank_database
 from tests.toy import PROJECT, ask, ask_all, listening, make_toy, mark, marked, run, start, wait_until
 

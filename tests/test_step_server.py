@@ -14,8 +14,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every
 
 DVC = """
 import os, sys, time
-from flows.step import Step
-from flows.step_server import StepServer
+from flows.stages.step import Step
+from flows.stages.step_server import StepServer
 server = StepServer()
 def run(name):
     runner = server.runner(Step(name, (), os.environ['FOLDER'], dict(os.environ)))
@@ -95,9 +95,8 @@ def test_ctrl_c_while_libraries_are_loaded_is_for_the_dvc(tmp_path: Path) -> Non
 
 
 def test_libraries_leave_the_environment_as_it_was(tmp_path: Path) -> None:
-    then = (
-        "from flows.step_server import load_libraries; before = dict(os.environ); loaded = load_libraries()"
-    )
+    then = "from flows.stages.step_server import load_libraries"
+    then += "; before = dict(os.environ); loaded = load_libraries()"
     then += "; print(loaded, {*os.environ.items()} ^ {*before.items()}, 'mlflow' in sys.modules)"
     with started(tmp_path, then, {}) as process:
         said, complaint = process.communicate(timeout=60)

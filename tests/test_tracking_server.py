@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.servers import free_port
+from flows.serving.ports import free_port
 from tasks import track
 from tests import tracking_fakes as fakes
 

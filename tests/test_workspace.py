@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.course import planned
-from flows.overrides import overridden
-from flows.workspace import workspace
+from flows.walking.course import planned
+from flows.walking.overrides import overridden
+from flows.walking.workspace import workspace
 from regatta.errors import RegattaError
 from tests.toy import PARAMS, make_toy, run
 

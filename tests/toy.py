@@ -233,7 +233,7 @@ def ask_all(api_url: str, what: str, body: dict[str, Any]) -> list[Any]:
 @contextmanager
 def prefect_server(home: Path) -> Generator[str]:
     """Address of a Prefect server with its database under *home*, for several commands to share."""
-    code = "import sys; from flows.embedded import *\n"
+    code = "import sys; from flows.serving.embedded import *\n"
     code += "with embedded_server(Leashes()) as s: print(s.ready(), flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 Command = tuple[str, ...]
 # As `make` puts it in the place of `.venv/bin/dvc`, and as the flow runs it.
-DVC = ("-P", "flows/patient_dvc.py", "repro")
+DVC = ("-P", "flows/stages/patient_dvc.py", "repro")
 FLOW = ("-m", "flows.reproduce")
 
 

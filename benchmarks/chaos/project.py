@@ -82,7 +82,8 @@ def _add_family(models: Path) -> None:
 
 
 DATABASES = """
-from flows.embedded import Leashes, embedded_server
+from flows.processes.leashes import Leashes
+from flows.serving.embedded import embedded_server
 from regatta.settings.home import tracking_uri
 from regatta.tracking.server import tracking
 with embedded_server(Leashes()) as prefect, tracking(tracking_uri()):

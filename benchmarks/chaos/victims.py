@@ -44,7 +44,7 @@ def _raylet(alive: Sequence[Process], root: int, drawn: int) -> list[Process]:
 
 def _one_fork(alive: Sequence[Process], root: int, drawn: int) -> list[Process]:
     """The flow's fork server, the leash of a stage that it forked, or the DVC on that."""
-    found = sorted(filter(having("flows.fork_server"), alive), key=lambda process: process.pid)
+    found = sorted(filter(having("flows.stages.fork_server"), alive), key=lambda process: process.pid)
     return [found[drawn % len(found)]] if found else []
 
 
@@ -53,7 +53,7 @@ VICTIMS: dict[str, Choose] = {
     "download": _started_with("tasks.download"),
     "root": _root,
     "all": _all,
-    "server": _started_with("flows.serving"),
+    "server": _started_with("flows.serving.prefect_socket"),
     "fork": _one_fork,
     "worker": _one_worker,
     "group": _workers,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from flows.alive import is_alive
+from flows.processes.alive import is_alive
 from regatta.findings import Finding, examine, fine, looks_below, note, size_of
 from regatta.settings.home import home
 from regatta.whole import sweep

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
-from flows.embedded import answers, database, embedded_server
-from flows.leashes import Leashes
-from flows.running import running_services
+from flows.processes.leashes import Leashes
+from flows.serving.embedded import answers, database, embedded_server
+from flows.serving.running import running_services
 from regatta.findings import Finding, examine, fault, fine
 from regatta.settings.home import home
 
@@ -57,7 +57,7 @@ def _dead_runs(address: str) -> Iterator[Finding]:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.dead_runs import dead_runs, end
+    from flows.walking.dead_runs import dead_runs, end
 
     with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as client:
         dead = dead_runs(client)

@@ -14,7 +14,7 @@ from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA
 from voluptuous import Invalid
 
-from flows.alive import is_alive
+from flows.processes.alive import is_alive
 from regatta.findings import Finding, examine, fault, fine
 
 BLOCKED = "every DVC command is refused until it is gone"

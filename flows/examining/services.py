@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from flows.running import running_services, services_file
-from flows.servers import Ports
-from flows.services import check_free
+from flows.serving.ports import Ports, check_free
+from flows.serving.running import running_services, services_file
 from regatta.errors import RegattaError
 from regatta.findings import Finding, examine, fine, note
 

@@ -16,12 +16,12 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
-from flows.dvc_start import DvcStart
-from flows.events import Ending, Event, Listen
-from flows.graph import Stage, changed_now
-from flows.insisting import insist
-from flows.lock_order import lock_in_order
-from flows.stage import run_stage
+from flows.stages.dvc_start import DvcStart
+from flows.stages.stage import run_stage
+from flows.walking.events import Ending, Event, Listen
+from flows.walking.graph import Stage, changed_now
+from flows.walking.insisting import insist
+from flows.walking.lock_order import lock_in_order
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Has DVC loaded, and is forked for each stage: `python -m flows.fork_server LIGHT HEAVY`.
+"""Has DVC loaded, and is forked for each stage: `python -m flows.stages.fork_server LIGHT HEAVY`.
 
 Both are numbers of sockets. A message on one is an order, {"arguments": […], "folder": …}, with three open
 files: the leash, the output, and where the exit code goes. What is forked first is the leash, as
-`flows/leash.py` is for commands, and that forks the DVC: both promise what they promise elsewhere. This
-process ends when nobody is left to give orders.
+`flows/processes/leash.py` is for commands, and that forks the DVC: both promise what they promise elsewhere.
+This process ends when nobody is left to give orders.
 """
 
 import contextlib
@@ -30,9 +30,10 @@ from pyparsing import core
 from ruamel import yaml
 from scmrepo import git
 
-from flows import leash, patient_dvc
-from flows.prefork import Preforked, Wish
-from flows.step_server import load_libraries
+from flows.processes import leash
+from flows.stages import patient_dvc
+from flows.stages.prefork import Preforked, Wish
+from flows.stages.step_server import load_libraries
 
 LOADED = (analytics, cachemgr, configobj, core, data_cloud, dirs, git, local, memory, parser, yaml)
 """What DVC would import when it needs it: in each fork again."""

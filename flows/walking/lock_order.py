@@ -15,8 +15,8 @@ from typing import Any
 
 from dvc.utils.serialize import dump_yaml, parse_yaml
 
-from flows.alive import is_alive
-from flows.graph import locked
+from flows.processes.alive import is_alive
+from flows.walking.graph import locked
 from regatta.whole import whole_file
 
 

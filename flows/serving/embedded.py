@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from flows.kept import Kept
-from flows.leashes import Leashes
+from flows.processes.kept import Kept
+from flows.processes.leashes import Leashes
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError
 from regatta.settings.home import home
@@ -100,7 +100,7 @@ def _tend(kept: Kept, listener: socket.socket, over: threading.Event) -> None:
 
 
 def _command(listener: socket.socket) -> list[str]:
-    return [sys.executable, "-m", "flows.serving", str(listener.fileno())]
+    return [sys.executable, "-m", "flows.serving.prefect_socket", str(listener.fileno())]
 
 
 @dataclass(frozen=True)

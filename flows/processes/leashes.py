@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from flows import leash
+from flows.processes import leash
 from regatta.errors import RegattaError
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flows.events import Event, Listen
+from flows.walking.events import Event, Listen
 
 MARKS = {"done": "[green]✓[/]", "cached": "[blue]·[/]", "failed": "[red]✗[/]", "not run": "[yellow]–[/]"}
 

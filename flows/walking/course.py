@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.graph import Stage, read_stages, select
-from flows.workspace import workspace
+from flows.walking.graph import Stage, read_stages, select
+from flows.walking.workspace import workspace
 from regatta.errors import RegattaError, nearest
 from regatta.settings.card import ProblemName
 from regatta.settings.course import PARAMS, Course, read_course

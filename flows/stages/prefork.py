@@ -1,4 +1,4 @@
-"""The step of a DVC that was forked with the steps' libraries loaded (flows/fork_server.py).
+"""The step of a DVC that was forked with the steps' libraries loaded (flows/stages/fork_server.py).
 
 Such a DVC forks, while it has neither threads nor locks, a child that waits. When DVC comes to a command
 line of the course's own, the child becomes that step, instead of a shell that starts a Python. It is DVC's
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from flows.step import Step, be_ordered
+from flows.stages.step import Step, be_ordered
 
 
 class Preforked:

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import yaml
 
-from flows.graph import cache_folder, copy_results
-from flows.overrides import overridden
+from flows.walking.graph import cache_folder, copy_results
+from flows.walking.overrides import overridden
 from regatta.errors import RegattaError
 from regatta.settings.course import PARAMS, read_course
 from regatta.settings.home import home

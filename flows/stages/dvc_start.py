@@ -1,4 +1,4 @@
-"""Starting DVC for a stage: a fork of one that is loaded already (flows/fork_server.py).
+"""Starting DVC for a stage: a fork of one that is loaded already (flows/stages/fork_server.py).
 
 A DVC takes half a second to load, and a tenth to find out what one stage needs. Only on Linux: elsewhere
 forking a process that has libraries loaded is not safe, and each DVC is loaded for itself.
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from flows.leashes import Held, Leashes
-from flows.step import HEAVY
+from flows.processes.leashes import Held, Leashes
+from flows.stages.step import HEAVY
 from regatta.settings.home import home
 
 PATIENT_DVC = Path(__file__).with_name("patient_dvc.py")
@@ -91,7 +91,7 @@ class DvcStart:
                 undone.enter_context(our_end)
                 theirs.enter_context(their_end)
             numbers = [their_end.fileno() for _, their_end in pairs]
-            command = [sys.executable, "-m", "flows.fork_server", *map(str, numbers)]
+            command = [sys.executable, "-m", "flows.stages.fork_server", *map(str, numbers)]
             self.leashes.start(command, Path.cwd(), stage_env(), log, numbers)
             undone.pop_all()
         return Channels(light=pairs[0][0], heavy=pairs[1][0])

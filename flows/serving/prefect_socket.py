@@ -1,4 +1,4 @@
-"""Prefect's server at a socket that it is handed: `python -m flows.serving NUMBER`.
+"""Prefect's server at a socket that it is handed: `python -m flows.serving.prefect_socket NUMBER`.
 
 As Prefect starts a temporary one of its own, but that one looks for a port itself.
 """

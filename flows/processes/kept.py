@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flows.leashes import Leashes
+from flows.processes.leashes import Leashes
 from regatta.errors import RegattaError
 
 TOO_SOON_S = 10.0

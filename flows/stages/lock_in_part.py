@@ -1,4 +1,4 @@
-"""dvc.lock, of which only what is about one stage is read and written anew; for flows/patient_dvc.py.
+"""dvc.lock, of which only what is about one stage is read and written anew; for flows/stages/patient_dvc.py.
 
 Its text is taken apart by its columns, as DVC 3.67 lays it out. One that is laid out in another way, by hand
 or by a merge, is read and written whole, by DVC's own functions.

@@ -7,22 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.embedded import QUIET, answers
+from flows.serving.embedded import QUIET, answers
+from flows.serving.ports import Ports, free_port
 from regatta.settings.home import home, local_ray_environment, mlflow_database
 
 POOL = "local"
 """The work pool of prefect.yaml."""
 WORKER = "worker"
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where each server listens on 127.0.0.1."""
-
-    prefect: int = 4200
-    mlflow: int = 5000
-    ray: int = 6390
-    """Not Ray's usual 6379: another Ray of this machine is left alone."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +104,6 @@ def ray_server(ports: Ports, folder: Path) -> Service:
         *("--dashboard-agent-listen-port", str(free_port())),
     )
     return Service("ray", command, lambda: _listens(ports.ray))
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment; another may take it before its use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def module_command(name: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Flow runs whose process is gone, killed perhaps: Prefect would call them running for ever.
 
-`python -m flows.dead_runs` ends them; `make services` does so before its worker takes up anything.
+`python -m flows.walking.dead_runs` ends them; `make services` does so before its worker takes up anything.
 """
 
 import math
@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed
 
-from flows.alive import is_alive
+from flows.processes.alive import is_alive
 
 UNFINISHED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 PAGE = 200

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.dvc_start import DvcStart
-from flows.leashes import Held, StageFailed
+from flows.processes.leashes import Held, StageFailed
+from flows.stages.dvc_start import DvcStart
 
 OnLine = Callable[[str, bool], None]
 """Takes a line, and whether it is only passing: a carriage return will write over it."""

@@ -1,4 +1,4 @@
-"""DVC's own command line, made patient, kill-proof and quick: `python flows/patient_dvc.py repro …`.
+"""DVC's own command line, made patient, kill-proof and quick: `python flows/stages/patient_dvc.py repro …`.
 
 Both drivers run it: the flow for each of its stages, and the user, for the Makefile puts it in the place of
 `.venv/bin/dvc`. Five things of DVC 3.67 are altered, in `main` and nowhere else:
@@ -13,9 +13,10 @@ Both drivers run it: the flow for each of its stages, and the user, for the Make
 - For each stage all of dvc.lock is read, and then, while the whole project is locked, read and written by a
   YAML that keeps comments: 0.2 and 1.4 of the 2.3 s that DVC takes for a stage among 64 runs. Here only what
   is about that stage is read and written anew, and the rest of the text is left as it stands
-  (flows/lock_in_part.py).
+  (flows/stages/lock_in_part.py).
 - Each command is a Python of its own, which imports torch and its like again. Here it is a fork of a process
-  that has them (flows/step.py): with the lock, five to six of the 32 s that a flow of one short run took.
+  that has them (flows/stages/step.py): with the lock, five to six of the 32 s that a flow of one short run
+  took.
 """
 
 import os
@@ -41,10 +42,10 @@ from dvc.stage.exceptions import StageCmdFailedError
 from dvc_objects.fs.local import LocalFileSystem
 
 # Out of reach of a file that is run by itself, and what else lies there must not be taken for DVC's packages.
-sys.path.append(str(Path(__file__).parent.parent))
-from flows.lock_in_part import LOCK, modify_in_part, read_in_part
-from flows.step import Step, step_in
-from flows.step_server import StepServer
+sys.path.append(str(Path(__file__).parents[2]))
+from flows.stages.lock_in_part import LOCK, modify_in_part, read_in_part
+from flows.stages.step import Step, step_in
+from flows.stages.step_server import StepServer
 
 sys.path.pop()
 

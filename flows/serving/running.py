@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from flows.alive import is_alive
+from flows.processes.alive import is_alive
 from regatta.settings.home import home
 from regatta.whole import whole_file
 

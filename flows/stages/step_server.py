@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from flows.step import Step, be_ordered
+from flows.stages.step import Step, be_ordered
 
-ROOT = str(Path(__file__).parent.parent)
+ROOT = str(Path(__file__).parents[2])
 PR_SET_PDEATHSIG = 1
 LOAD, LOADED = b"load\n", b"loaded\n"
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.leashes import Leashes
-from flows.servers import module_command
+from flows.processes.leashes import Leashes
+from flows.serving.servers import module_command
 from regatta.errors import RegattaError
 from regatta.settings.home import home
 
@@ -25,7 +25,9 @@ REGISTER = Errand(
     "prefect.yaml could not be registered",
 )
 END_DEAD_RUNS = Errand(
-    "dead-runs", module_command("flows.dead_runs"), "flow runs whose process is gone could not be ended"
+    "dead-runs",
+    module_command("flows.walking.dead_runs"),
+    "flow runs whose process is gone could not be ended",
 )
 
 

@@ -4,7 +4,7 @@ Run as a file, `python -IS leash.py COMMAND …`, with a pipe as standard input 
 can write to. The kernel closes that pipe whichever way the holder goes (SIGKILL too); then, or on
 SIGTERM, or once the command itself has ended, whatever is left of its tree is ended: asked first,
 killed after `GRACE_S`. Standard library only, for it starts before every command; a stage's leash is forked
-(flows/fork_server.py), and does the same by `take_hold` and `hold`.
+(flows/stages/fork_server.py), and does the same by `take_hold` and `hold`.
 
 A parent-death signal would reach the direct child only. On Linux the leash is a subreaper instead
 (prctl(2), PR_SET_CHILD_SUBREAPER): orphans of the tree become its own children and stay in sight.
