@@ -10,6 +10,7 @@ from pathlib import Path
 from regatta.errors import one_line_errors
 from regatta.settings.card import read_card
 from regatta.settings.course import read_course
+from regatta.settings.outputs import CHECKED
 from regatta.whole import whole_file
 
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def write_checked(what: str) -> None:
     """Write `checked/WHAT.json`: always the same bytes, or one changed run would make all others stale."""
-    with whole_file(Path("checked") / f"{what}.json") as file:
+    with whole_file(CHECKED / f"{what}.json") as file:
         file.write_text(json.dumps({"checked": True}) + "\n", encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ from regatta.errors import RegattaError
 from regatta.findings import Check, Finding, examine, fine, looks_below, note, size_of
 from regatta.settings.course import read_course
 from regatta.settings.home import home
+from regatta.settings.outputs import PACKED
 
 ABANDONED_DAYS = 30
 """Work in flight that nobody has touched for so long, and that no run of params.yaml would go on with."""
@@ -48,7 +49,7 @@ def _keys() -> dict[str, str]:
     course, keys = read_course(), dict[str, str]()
     for name, run in course.runs.items():
         try:
-            keys[job_of(resolve(course, name), open_packed(Path("data/packed") / run.dataset)).key] = name
+            keys[job_of(resolve(course, name), open_packed(PACKED / run.dataset)).key] = name
         except RegattaError:
             continue
     return keys

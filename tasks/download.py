@@ -16,9 +16,9 @@ from regatta.progress import progress
 from regatta.settings.card import Card, read_card
 from regatta.settings.home import home
 from regatta.settings.origin import SPLITS
+from regatta.settings.outputs import RAW
 from regatta.whole import whole_folder
 
-RAW = Path("data/raw")
 
 
 def download(card: Card, raw: Path) -> None:

@@ -24,6 +24,7 @@ from regatta.manifest import verify
 from regatta.packed.schema import Packed, Split, open_packed
 from regatta.problems.counts import Counts
 from regatta.settings.course import read_course
+from regatta.settings.outputs import PACKED, outputs_of
 from regatta.settings.trained import TrainedRun, read_trained
 from regatta.whole import whole_file, whole_folder
 from tasks.drawing import draw
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        weights = Path("trained") / read_course().run(name).name
+        run = read_course().run(name)
+        weights = outputs_of(run.name, run.problem).trained
         print(f"{weights}: {verify(weights)}", flush=True)
         entry = enter(read_trained(weights))
         began_s, witnessed = time.perf_counter(), Witnessed(entry.examiner)
@@ -68,7 +70,7 @@ def enter(trained: TrainedRun) -> Entry:
     Raises:
         RegattaError: the weights are of another family, or the data has changed since.
     """
-    data = Path("data/packed") / trained.dataset
+    data = PACKED / trained.dataset
     print(f"{data}: {verify(data)}", flush=True)
     packed = open_packed(data)
     if packed.digest != trained.data_digest:
@@ -99,8 +101,8 @@ def _network(trained: TrainedRun, packed: Packed) -> nn.Module:
 def write_results(entry: Entry, counts: Counts, witnessed: Witnessed) -> None:
     """Everything about a run that is the same whenever it is evaluated: `results/P/R`."""
     trained, problem = entry.trained, entry.examiner.problem
-    target = Path("results") / trained.problem / trained.name
-    with whole_folder(target) as folder:
+    outputs = outputs_of(trained.name, trained.problem)
+    with whole_folder(outputs.results) as folder:
         scores = {
             "run": trained.name,
             "problem": trained.problem,
@@ -112,8 +114,8 @@ def write_results(entry: Entry, counts: Counts, witnessed: Witnessed) -> None:
             "primary": problem.primary,
         } | problem.scores(counts)
         (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-        shutil.copyfile(Path("trained") / trained.name / "run.json", folder / "run.json")
-        shutil.copyfile(Path("trained") / trained.name / "history.csv", folder / "curves.csv")
+        shutil.copyfile(outputs.trained / "run.json", folder / "run.json")
+        shutil.copyfile(outputs.trained / "history.csv", folder / "curves.csv")
         write_tables(folder, counts, problem, trained.classes)
         samples = samples_to_show(entry.network, entry.feed, entry.examiner, entry.split, trained, witnessed)
         draw(folder, counts, samples, trained, problem)
@@ -125,7 +127,7 @@ def write_costs(entry: Entry, evaluate_s: float) -> None:
     few = torch.arange(THROUGHPUT_BATCH) % len(feed.images)
     images_BHWC = feed.images.index_select(0, few.to(feed.images.device)).to(entry.examiner.world.device)
     costs = measure(entry.network, entry.examiner.normalise(images_BHWC.permute(0, 3, 1, 2)))
-    with whole_file(Path("costs") / trained.problem / f"{trained.name}.json") as file:
+    with whole_file(outputs_of(trained.name, trained.problem).costs) as file:
         exact = {"parameters": trained.parameters, "flops": trained.flops}
         values = exact | costs.as_dict() | {"evaluate_s": evaluate_s}
         file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -17,9 +17,9 @@ from regatta.packed.writer import Advance, pack_splits
 from regatta.progress import progress
 from regatta.settings.card import Card, read_card
 from regatta.settings.origin import SPLITS
+from regatta.settings.outputs import PACKED, RAW
 from regatta.whole import whole_folder
 
-RAW, PACKED = Path("data/raw"), Path("data/packed")
 NAMED = 5
 """So many unreadable files are named in the error line."""
 

@@ -21,6 +21,7 @@ from regatta.profiling.measure import profiled
 from regatta.profiling.rehearsal import Rehearsal, rehearsing
 from regatta.profiling.summary import summary
 from regatta.settings.course import read_course
+from regatta.settings.outputs import PACKED
 from regatta.whole import whole_folder
 from tasks.resolving import Resolved, resolve
 from tasks.train import job_of, network_of
@@ -55,7 +56,7 @@ def profile_run(resolved: Resolved, round_s: float) -> None:
 
 def _rehearsing(resolved: Resolved, folder: Path) -> AbstractContextManager[Rehearsal]:
     """The run's network and data, as one worker with the threads and the device of its recipe."""
-    packed = open_packed(Path("data/packed") / resolved.run.dataset)
+    packed = open_packed(PACKED / resolved.run.dataset)
     job = job_of(resolved, packed).model_copy(update={"folder": folder})
     resources = resources_of(job.recipe, job.run, torch.cuda.device_count())
     set_up_process(resources.threads_per_worker)

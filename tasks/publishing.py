@@ -17,6 +17,7 @@ from regatta.errors import RegattaError
 from regatta.manifest import write_manifest
 from regatta.packed.schema import Packed
 from regatta.settings.home import home
+from regatta.settings.outputs import outputs_of
 from regatta.settings.trained import InputShape, TrainedRun
 from regatta.verified import differing
 from regatta.whole import beside, sweep, whole_folder
@@ -37,14 +38,15 @@ def publish(resolved: Resolved, packed: Packed, job: Job) -> None:
     run = resolved.run
     outcome = Outcome.model_validate_json((job.folder / "outcome.json").read_bytes())
     _check_weights(job, outcome)
-    with whole_folder(Path("trained") / run.name) as folder:
+    outputs = outputs_of(run.name, run.problem)
+    with whole_folder(outputs.trained) as folder:
         for name in WEIGHTS:
             shutil.copyfile(job.folder / name, folder / name)
         write_history(job.folder / "journal.jsonl", folder / "history.csv")
         trained = _trained_run(resolved, packed, job, outcome)
         (folder / "run.json").write_text(trained.model_dump_json(indent=1) + "\n", encoding="utf-8")
         write_manifest(folder)
-    with whole_folder(Path("journals") / run.problem / run.name) as folder:
+    with whole_folder(outputs.journals) as folder:
         shutil.copyfile(job.folder / "journal.jsonl", folder / "journal.jsonl")
         text = json.dumps(_timings(folder / "journal.jsonl", outcome), indent=1) + "\n"
         (folder / "timings.json").write_text(text, encoding="utf-8")

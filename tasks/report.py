@@ -10,6 +10,7 @@ from regatta.reporting.collecting import collect
 from regatta.reporting.page import render_page
 from regatta.reporting.ranking import Standing, rank, ranking_rows
 from regatta.settings.course import read_course
+from regatta.settings.outputs import REPORT
 from regatta.whole import whole_folder
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with one_line_errors():
         standings = report(problem)
         print_ranking(standings)
-        print(f"report/{problem}/index.html")
+        print(REPORT / problem / "index.html")
 
 
 def report(problem: str) -> tuple[Standing, ...]:
@@ -35,7 +36,7 @@ def report(problem: str) -> tuple[Standing, ...]:
     if known is None:
         raise RegattaError(f"params.yaml: no problem '{problem}': {nearest(problem, course.problems)}")
     standings = rank(collect(course, known))
-    with whole_folder(Path("report") / known) as folder:
+    with whole_folder(REPORT / known) as folder:
         rows = json.dumps(ranking_rows(standings), indent=1, ensure_ascii=False)
         (folder / "ranking.json").write_text(rows + "\n", encoding="utf-8")
         (folder / "index.html").write_text(render_page(known, standings), encoding="utf-8")

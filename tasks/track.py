@@ -10,6 +10,7 @@ from regatta.errors import RegattaError, nearest, one_line_errors
 from regatta.manifest import verify
 from regatta.settings.course import Course, Run, read_course
 from regatta.settings.home import home, tracking_uri
+from regatta.settings.outputs import TRACKED, outputs_of
 from regatta.whole import whole_file
 
 
@@ -24,17 +25,17 @@ def track(problem: str) -> None:
 
     course = read_course()
     runs = _runs(course, problem)
-    print(f"trained: {verify(*(Path('trained') / run.name for run in runs))}", flush=True)
+    print(f"trained: {verify(*(outputs_of(run.name, run.problem).trained for run in runs))}", flush=True)
     records = read_records(runs)
     for record in records:
         if record.journal.torn:
-            print(f"{record.places.journals}/journal.jsonl: the last line is torn and left out", flush=True)
+            print(f"{record.outputs.journals}/journal.jsonl: the last line is torn and left out", flush=True)
 
     from regatta.tracking.sync import sync  # MLflow: two seconds, for those who get this far
 
     synced = sync(problem, records, course.datasets, tracking_uri())
     _write(home() / "links" / f"{problem}.json", links(synced.experiment_id, synced.run_ids))
-    _write(Path("tracked") / f"{problem}.json", receipt(records))
+    _write(TRACKED / f"{problem}.json", receipt(records))
     points = sum(len(record.journal.points) for record in records)
     print(f"{problem}: {len(records)} runs with {points} points are in MLflow", flush=True)
 

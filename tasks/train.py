@@ -19,6 +19,7 @@ from regatta.manifest import verify
 from regatta.packed.schema import Packed, Schema, open_packed
 from regatta.settings.course import read_course
 from regatta.settings.home import home
+from regatta.settings.outputs import PACKED
 from regatta.settings.recipe import HOW_NOT_WHAT
 from tasks.publishing import publish, take_up
 from tasks.resolving import Resolved, build, resolve, sources
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
         resolved = resolve(read_course(), name)
-        data = Path("data/packed") / resolved.run.dataset
+        data = PACKED / resolved.run.dataset
         print(f"{data}: {verify(data)}", flush=True)  # once, here, and not by each worker
         packed = open_packed(data)
         job = job_of(resolved, packed)

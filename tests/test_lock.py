@@ -8,7 +8,7 @@ from pathlib import Path
 LOCK = Path(__file__).parent.parent / "requirements.lock"
 USED = (
     "torch, torchvision, ray.train, prefect.server, prefect.server.api.server, dvc.repo, mlflow.pyfunc,"
-    "pandas, numpy, pydantic, yaml, safetensors, segmentation_models_pytorch, timm, torchmetrics, sklearn,"
+    "pandas, numpy, pydantic, yaml, safetensors, segmentation_models_pytorch, timm, sklearn,"
     "requests, PIL, rich, jinja2, matplotlib"
 )
 

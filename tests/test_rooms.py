@@ -2,10 +2,12 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from regatta.settings.outputs import CHECKED, PACKED, RAW, REPORT, TRACKED, outputs_of
 from tasks.resolving import sources
 
 ROOT = Path(__file__).parent.parent
@@ -104,15 +106,45 @@ def reached(first: str, rooms: tuple[str, ...]) -> set[str]:
     return found
 
 
+def graph() -> dict[str, Any]:
+    """Each stage as dvc.yaml has it, what it repeats for each item too."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
 def dependencies(stage: str) -> set[str]:
-    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-    return set(graph["stages"][stage]["do"]["deps"])
+    return set(graph()[stage]["deps"])
+
+
+def outs(stage: str) -> list[Path]:
+    found = [out for kind in ("outs", "metrics", "plots") for out in graph()[stage].get(kind, ())]
+    return [Path(out if isinstance(out, str) else next(iter(out))) for out in found]
 
 
 def test_the_graph_knows_what_evaluating_draws_with() -> None:
     drawing = {path for path in reached("tasks.evaluate", OURS) if path.startswith("regatta/reporting/")}
     known = {path for path in dependencies("evaluate") if path.startswith("regatta/reporting/")}
     assert drawing == known
+
+
+def test_outputs_lie_where_the_graph_says() -> None:
+    run = outputs_of("${key}", "${item.problem}")
+    written = {
+        "check": {CHECKED},
+        "build": {CHECKED},
+        "download": {RAW / "${item}"},
+        "preprocess": {PACKED / "${item}"},
+        "train": {run.trained, run.journals},
+        "evaluate": {run.results, run.costs},
+        "report": {REPORT / "${item}"},
+        "track": {TRACKED / "${item}.json"},
+    }
+    assert written.keys() == graph().keys()
+    for stage, places in written.items():
+        for out in outs(stage):
+            assert any(out.is_relative_to(place) for place in places), f"{stage}: {out}"
+        for place in places:
+            assert any(out.is_relative_to(place) for out in outs(stage)), f"{stage}: {place}"
 
 
 def test_the_graph_knows_all_code_that_a_runs_key_holds() -> None:

@@ -18,13 +18,14 @@ from flows.examining.objects import DIR, Damaged, Need, children, from_here, md5
 from regatta.findings import Finding, examine, fault, fine
 from regatta.manifest import MANIFEST, damages_in
 from regatta.settings.home import home
+from regatta.settings.outputs import PACKED, RAW
 from regatta.verified import differing
 
 REMAKE = "make doctor FIX=1, then dvc repro"
 SHOWN = 3
 """Outputs that are named for one object."""
 LEAST_FREE_GB = 2.0
-HANDED_OVER = tuple(f"{place}/*/{MANIFEST}" for place in ("data/raw", "data/packed", "trained"))
+HANDED_OVER = tuple(f"{place}/*/{MANIFEST}" for place in (RAW, PACKED, "trained"))
 
 
 def cache_objects(fresh: bool = False) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ SLOW_S = 0.5
 """What takes longer is told by name."""
 PACKAGES = (
     *("numpy", "pandas", "pydantic", "yaml", "PIL", "requests", "rich", "jinja2", "matplotlib", "filelock"),
-    *("torch", "torchvision", "timm", "segmentation_models_pytorch", "safetensors.torch", "torchmetrics"),
+    *("torch", "torchvision", "timm", "segmentation_models_pytorch", "safetensors.torch"),
     *("sklearn", "ray.train.torch", "mlflow", "dvc.repo", "prefect", "prefect.server.api.server"),
 )
 """In an order in which each brings little that the ones before have not."""

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regatta.settings.home import home, tracking_uri, without_password
+from regatta.settings.outputs import REPORT
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Outcome:
 
 def read_outcome(root: Path, problem: str) -> Outcome | None:
     """What lies at *root* about *problem*; None before its first report."""
-    folder = root / "report" / problem
+    folder = root / REPORT / problem
     ranking = _read_json(folder / "ranking.json")
     if not ranking:
         return None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from regatta.reporting.reading import broken, number, read_csv, read_json
 from regatta.reporting.samples import SampleRecord
 from regatta.settings.course import Course, Run
+from regatta.settings.outputs import outputs_of
 from regatta.settings.trained import TrainedRun
 
 
@@ -105,12 +106,13 @@ def collect(course: Course, problem: str, root: Path = Path()) -> tuple[RunResul
 
 
 def _read_run(run: Run, root: Path) -> RunResult:
-    results = root / "results" / run.problem / run.name
+    outputs = outputs_of(run.name, run.problem, root)
+    results = outputs.results
     evaluate, train = f"evaluate@{run.name}", f"train@{run.name}"
     scores = read_json(results / "scores.json", dict[str, float | int | str | None], evaluate)
     record = read_json(results / "run.json", TrainedRun, evaluate)
-    costs = read_json(root / "costs" / run.problem / f"{run.name}.json", Costs, evaluate)
-    timings = read_json(root / "journals" / run.problem / run.name / "timings.json", Timings, train)
+    costs = read_json(outputs.costs, Costs, evaluate)
+    timings = read_json(outputs.journals / "timings.json", Timings, train)
     samples_folder = results / "figures" / "samples"
     primary = str(scores.get("primary"))
     if not isinstance(scores.get(primary), float | int):

@@ -11,25 +11,12 @@ from regatta.digest import digest_of_file
 from regatta.errors import RegattaError
 from regatta.settings.card import Card, read_card
 from regatta.settings.course import Run
+from regatta.settings.outputs import PACKED, RunOutputs, outputs_of
 from regatta.settings.reading import read_yaml
 from regatta.settings.trained import TrainedRun, read_trained
 from regatta.tracking.journal import Journal, read_journal
 
-
-@dataclass(frozen=True)
-class Places:
-    """Where a run's files lie."""
-
-    trained: Path
-    """trained/R: weights and run.json"""
-    journals: Path
-    """journals/P/R: journal.jsonl and timings.json"""
-    results: Path
-    """results/P/R: scores, tables, figures"""
-    costs: Path
-    """costs/P/R.json"""
-    shared: tuple[Path, ...]
-    """Files of the whole course that go with each run: dvc.lock, params.yaml and the card, where there."""
+LOCK = Path("dvc.lock")
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,9 @@ class RunRecord:
     """DVC's digest of the packed data that the run was trained on; the manifest's where DVC was not used."""
     digest: str
     """Over every byte that the run left: says whether MLflow has this very record."""
-    places: Places
+    outputs: RunOutputs
+    shared: tuple[Path, ...]
+    """Files of the whole course that go with each run: dvc.lock, params.yaml and the card, where there."""
 
     @property
     def name(self) -> str:
@@ -68,44 +57,39 @@ class RunRecord:
         return self.scores["primary"]
 
 
-def read_records(runs: Sequence[Run], root: Path = Path()) -> list[RunRecord]:
+def read_records(runs: Sequence[Run]) -> list[RunRecord]:
     """Everything that each of *runs* left below *root*, the project's folder.
 
     Raises:
         RegattaError: something is missing or cannot be read; the line says which stage makes it.
     """
-    locked = _locked_stages(root)
-    return [_read_record(run, root, locked) for run in runs]
+    locked = _locked_stages()
+    return [_read_record(run, locked) for run in runs]
 
 
-def _read_record(run: Run, root: Path, locked: Mapping[str, Any]) -> RunRecord:
-    places = _places(run, root)
-    timings = _read_json(places.journals / "timings.json", f"train@{run.name}", {"started_at_s", "train_s"})
-    scores = _read_json(places.results / "scores.json", f"evaluate@{run.name}", {"primary"})
-    costs = _read_json(places.costs, f"evaluate@{run.name}") | {"train_s": timings["train_s"]}
-    trained = read_trained(places.trained)
+def _read_record(run: Run, locked: Mapping[str, Any]) -> RunRecord:
+    outputs = outputs_of(run.name, run.problem)
+    timings = _read_json(outputs.journals / "timings.json", f"train@{run.name}", {"started_at_s", "train_s"})
+    scores = _read_json(outputs.results / "scores.json", f"evaluate@{run.name}", {"primary"})
+    costs = _read_json(outputs.costs, f"evaluate@{run.name}") | {"train_s": timings["train_s"]}
+    trained = read_trained(outputs.trained)
     return RunRecord(
         trained=trained,
-        card=read_card(run.dataset, root / "datasets"),
-        journal=read_journal(places.journals / "journal.jsonl"),
+        card=read_card(run.dataset),
+        journal=read_journal(outputs.journals / "journal.jsonl"),
         timings=timings,
         scores=scores,
         costs={name: value for name, value in costs.items() if isinstance(value, int | float)},
         data_digest=_dvc_digest(run, locked) or trained.data_digest,
-        digest=_digest(places),
-        places=places,
+        digest=_digest(outputs),
+        outputs=outputs,
+        shared=_shared(run),
     )
 
 
-def _places(run: Run, root: Path) -> Places:
-    shared = (root / "dvc.lock", root / "params.yaml", root / "datasets" / f"{run.dataset}.yaml")
-    return Places(
-        trained=root / "trained" / run.name,
-        journals=root / "journals" / run.problem / run.name,
-        results=root / "results" / run.problem / run.name,
-        costs=root / "costs" / run.problem / f"{run.name}.json",
-        shared=tuple(path for path in shared if path.is_file()),
-    )
+def _shared(run: Run) -> tuple[Path, ...]:
+    paths = (LOCK, Path("params.yaml"), Path("datasets") / f"{run.dataset}.yaml")
+    return tuple(path for path in paths if path.is_file())
 
 
 def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict[str, Any]:
@@ -120,30 +104,30 @@ def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict
     return content
 
 
-def _locked_stages(root: Path) -> Mapping[str, Any]:
+def _locked_stages() -> Mapping[str, Any]:
     """What `dvc.lock` has of each stage: a long file, a tenth of a second for every twenty runs."""
     try:
-        return read_yaml(root / "dvc.lock").get("stages", {})
+        return read_yaml(LOCK).get("stages", {})
     except RegattaError:  # not there, or DVC is writing it this very moment
         return {}
 
 
 def _dvc_digest(run: Run, locked: Mapping[str, Any]) -> str | None:
     """DVC's digest of the packed data that the run was trained on, if it has one."""
-    packed = f"data/packed/{run.dataset}"
+    packed = (PACKED / run.dataset).as_posix()
     deps = locked.get(f"train@{run.name}", {}).get("deps", ())
     return next((dep.get("md5") for dep in deps if dep.get("path") == packed), None)
 
 
-def _digest(places: Places) -> str:
+def _digest(outputs: RunOutputs) -> str:
     """sha256 over names and bytes of the run's own files."""
     total = hashlib.sha256()
-    for path in _own_files(places):
+    for path in _own_files(outputs):
         total.update(f"{path.name} {digest_of_file(path)}\n".encode())
     return total.hexdigest()
 
 
-def _own_files(places: Places) -> Iterator[Path]:
-    for folder in (places.trained, places.journals, places.results):
+def _own_files(outputs: RunOutputs) -> Iterator[Path]:
+    for folder in (outputs.trained, outputs.journals, outputs.results):
         yield from sorted(path for path in folder.rglob("*") if path.is_file())
-    yield places.costs
+    yield outputs.costs

@@ -75,7 +75,7 @@ def _write_data(folder: Path, record: RunRecord) -> None:
     fields = {"problem", "dataset", "family", "options", "input", "classes", "ignore_label", "mean", "std"}
     told = record.trained.model_dump(mode="json", include=fields) | {"resize": record.card.image.resize}
     (folder / "model.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    (folder / "weights.safetensors").symlink_to((record.places.trained / "best.safetensors").absolute())
+    (folder / "weights.safetensors").symlink_to((record.outputs.trained / "best.safetensors").absolute())
 
 
 def _write_model(workshop: Path, model: LoggedModel, record: RunRecord) -> None:

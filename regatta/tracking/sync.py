@@ -147,9 +147,8 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -
 
 
 def _log_files(client: MlflowClient, run_id: str, record: RunRecord) -> None:
-    places = record.places
-    client.log_artifacts(run_id, str(places.results))
-    client.log_artifacts(run_id, str(places.journals), "journal")
-    client.log_artifact(run_id, str(places.costs), "costs")
-    for path in places.shared:
+    client.log_artifacts(run_id, str(record.outputs.results))
+    client.log_artifacts(run_id, str(record.outputs.journals), "journal")
+    client.log_artifact(run_id, str(record.outputs.costs), "costs")
+    for path in record.shared:
         client.log_artifact(run_id, str(path))
