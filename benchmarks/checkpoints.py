@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from benchmarks.measuring import Goal, Sample, in_turn, write
-from benchmarks.trial import copy_project, reproduce
+from benchmarks.project import copy_project, reproduce
 
 INTERVAL_S = 30.0
 EVERY_S = {"checkpoints": 4.0, "none": 1e6}

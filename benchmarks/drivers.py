@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measuring import Goal, Sample, in_turn, write
-from benchmarks.trial import copy_project, reproduce
+from benchmarks.project import copy_project, reproduce
 
 PAIRS, IDLE_TIMES = 5, 5
 COURSE = """

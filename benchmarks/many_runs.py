@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measuring import Goal, Sample, write
-from benchmarks.trial import copy_project, reproduce
+from benchmarks.project import copy_project, reproduce
 
 COUNTS = (4, 16, 64)
 HEAD = """# Cost against the number of runs

@@ -19,7 +19,7 @@ import yaml
 
 from benchmarks.measuring import Goal, Sample, in_turn, write
 from benchmarks.packing.pictures import photograph
-from benchmarks.trial import copy_project
+from benchmarks.project import copy_project
 
 TIMES = (1, 4, 16)
 SIDE_PX = 96

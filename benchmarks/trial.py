@@ -11,20 +11,14 @@ best on the validation split.
 import argparse
 import datetime
 import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import hardware
+from benchmarks.project import copy_project, reproduce
 from regatta.settings.course import read_course
-
-ROOMS = ("flows", "tasks", "models", "regatta", "datasets")
-FILES = ("dvc.yaml", "params.yaml", "prefect.yaml", "prefect.toml", "pyproject.toml", ".dvcignore")
 
 
 def main() -> None:
@@ -45,30 +39,6 @@ def main() -> None:
     target = options.folder / f"{hardware()}_{datetime.date.today().isoformat()}.md"
     target.write_text(text)
     print(text)
-
-
-def copy_project(project: Path) -> Path:
-    """The project without data, results and history, with a cache of its own."""
-    for room in ROOMS:
-        shutil.copytree(room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in FILES:
-        shutil.copyfile(name, project / name)
-    (project / ".dvc").mkdir()
-    shutil.copyfile(".dvc/config", project / ".dvc/config")
-    (project / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    return project
-
-
-def reproduce(project: Path, *command: str) -> float:
-    """Run a driver (the parallel one by default) in *project*; seconds of wall time."""
-    os.sync()  # What was written and deleted before would be waited for by who writes next.
-    began_s = time.monotonic()
-    python = Path(sys.executable)
-    environment = {k: v for k, v in os.environ.items() if k not in ("REGATTA_HOME", "PYTHONPATH")}
-    environment["PATH"] = f"{python.parent}:{environment['PATH']}"
-    walk = command or (str(python), "-m", "flows.reproduce")
-    subprocess.run(walk, cwd=project, env=environment, check=True)
-    return time.monotonic() - began_s
 
 
 def described(project: Path, folder: Path, wall_s: float) -> str:

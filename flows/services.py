@@ -30,7 +30,8 @@ from flows.serving.servers import (
 )
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
-from regatta.settings.home import home, mlflow_database
+from regatta.settings.addresses import mlflow_database
+from regatta.settings.home import home
 
 START_TIMEOUT_S = 180.0
 LOOK_EVERY_S = 0.5

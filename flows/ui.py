@@ -11,7 +11,8 @@ from flows.serving.ports import Ports, check_free
 from flows.serving.servers import mlflow_server, services_env
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
-from regatta.settings.home import home, mlflow_database
+from regatta.settings.addresses import mlflow_database
+from regatta.settings.home import home
 
 
 def main(argv: Sequence[str] | None = None) -> None:

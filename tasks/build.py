@@ -12,7 +12,7 @@ from tasks.check import write_checked
 from tasks.resolving import Resolved, build, resolve
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Resolve every run in params.yaml and build its network; write `checked/networks.json`."""
     with one_line_errors():
         leave_compiler_out()

@@ -4,8 +4,6 @@ It loads no torch, so that downloads need not wait for it; what takes torch is `
 """
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
 
 from regatta.errors import one_line_errors
 from regatta.settings.card import read_card
@@ -14,7 +12,7 @@ from regatta.settings.outputs import CHECKED
 from regatta.whole import whole_file
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Check params.yaml and every card it names; write `checked/course.json`."""
     with one_line_errors():
         course = read_course()

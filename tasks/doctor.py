@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from regatta.errors import RegattaError
 from regatta.findings import Check, Finding, examine, fine, looks_below, note, size_of

@@ -1,13 +1,12 @@
 """python -m tasks.download D: what the card of D names → data/raw/D, fetched, checked and unpacked."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from regatta.allocation import keep_freed_memory
 from regatta.archives.fetch import fetch, mirrors
 from regatta.archives.unpack import unpack
-from regatta.errors import RegattaError, one_line_errors
+from regatta.errors import one_line_errors
 from regatta.formats.digits import write_digits
 from regatta.formats.own import copy_own, own_files
 from regatta.formats.scenes import write_scenes
@@ -18,7 +17,7 @@ from regatta.settings.home import home
 from regatta.settings.origin import SPLITS
 from regatta.settings.outputs import RAW
 from regatta.whole import whole_folder
-
+from tasks.argument import only_argument
 
 
 def download(card: Card, raw: Path) -> None:
@@ -51,12 +50,9 @@ def _fetch_all(card: Card, folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point: one argument, the data set's name."""
+    """Download the data set named in *argv*."""
     with one_line_errors():
-        arguments = sys.argv[1:] if argv is None else argv
-        if len(arguments) != 1:
-            raise RegattaError("usage: python -m tasks.download DATASET")
-        card = read_card(arguments[0])
+        card = read_card(only_argument(argv, "python -m tasks.download DATASET"))
         keep_freed_memory()  # The next scene is as large as this one.
         download(card, RAW / card.name)
 

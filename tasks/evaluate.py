@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from regatta.settings.course import read_course
 from regatta.settings.outputs import PACKED, outputs_of
 from regatta.settings.trained import TrainedRun, read_trained
 from regatta.whole import whole_file, whole_folder
+from tasks.argument import only_argument
 from tasks.drawing import draw
 from tasks.publishing import discard
 from tasks.showing import Witnessed, samples_to_show
@@ -50,9 +50,8 @@ class Entry:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate the best weights of the run named in *argv*."""
-    (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
-        run = read_course().run(name)
+        run = read_course().run(only_argument(argv, "python -m tasks.evaluate RUN"))
         weights = outputs_of(run.name, run.problem).trained
         print(f"{weights}: {verify(weights)}", flush=True)
         entry = enter(read_trained(weights))

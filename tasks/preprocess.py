@@ -1,7 +1,6 @@
 """python -m tasks.preprocess D: data/raw/D → data/packed/D, the one form that training reads."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from regatta.settings.card import Card, read_card
 from regatta.settings.origin import SPLITS
 from regatta.settings.outputs import PACKED, RAW
 from regatta.whole import whole_folder
+from tasks.argument import only_argument
 
 NAMED = 5
 """So many unreadable files are named in the error line."""
@@ -83,12 +83,9 @@ def _schema(card: Card, statistics: dict[str, Statistics]) -> Schema:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point: one argument, the data set's name."""
+    """Preprocess the data set named in *argv*."""
     with one_line_errors():
-        arguments = sys.argv[1:] if argv is None else argv
-        if len(arguments) != 1:
-            raise RegattaError("usage: python -m tasks.preprocess DATASET")
-        card = read_card(arguments[0])
+        card = read_card(only_argument(argv, "python -m tasks.preprocess DATASET"))
         raw = RAW / card.name
         if not raw.is_dir():
             raise RegattaError(f"{raw}: not there; run 'python -m tasks.download {card.name}' first")

@@ -1,9 +1,7 @@
 """report P: everything measured about one problem, compared on one page and in one table."""
 
-import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from regatta.errors import RegattaError, nearest, one_line_errors
 from regatta.reporting.collecting import collect
@@ -12,14 +10,13 @@ from regatta.reporting.ranking import Standing, rank, ranking_rows
 from regatta.settings.course import read_course
 from regatta.settings.outputs import REPORT
 from regatta.whole import whole_folder
+from tasks.argument import only_argument
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write report/P/index.html and report/P/ranking.json, and print the ranking."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.report", description=__doc__)
-    parser.add_argument("problem", help="classification or segmentation")
-    problem: str = parser.parse_args(argv).problem
     with one_line_errors():
+        problem = only_argument(argv, "python -m tasks.report PROBLEM")
         standings = report(problem)
         print_ranking(standings)
         print(REPORT / problem / "index.html")

@@ -1,6 +1,5 @@
 """`python -m tasks.track PROBLEM`: what its runs left, into MLflow; the receipt in tracked/PROBLEM.json."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import Any
 
 from regatta.errors import RegattaError, nearest, one_line_errors
 from regatta.manifest import verify
+from regatta.settings.addresses import tracking_uri
 from regatta.settings.course import Course, Run, read_course
-from regatta.settings.home import home, tracking_uri
+from regatta.settings.home import home
 from regatta.settings.outputs import TRACKED, outputs_of
 from regatta.whole import whole_file
+from tasks.argument import only_argument
 
 
 def track(problem: str) -> None:
@@ -54,11 +55,9 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of the stage."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.track", description=__doc__)
-    parser.add_argument("problem", help="classification or segmentation")
+    """Track the problem named in *argv*."""
     with one_line_errors():
-        track(parser.parse_args(argv).problem)
+        track(only_argument(argv, "python -m tasks.track PROBLEM"))
 
 
 if __name__ == "__main__":

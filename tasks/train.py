@@ -1,9 +1,7 @@
 """Train one run of params.yaml: `python -m tasks.train RUN` → `trained/R` and `journals/P/R`."""
 
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -21,6 +19,7 @@ from regatta.settings.course import read_course
 from regatta.settings.home import home
 from regatta.settings.outputs import PACKED
 from regatta.settings.recipe import HOW_NOT_WHAT
+from tasks.argument import only_argument
 from tasks.publishing import publish, take_up
 from tasks.resolving import Resolved, build, resolve, sources
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the run named in *argv*, going on from its last checkpoint if it was begun before."""
-    (name,) = sys.argv[1:] if argv is None else argv
     with one_line_errors():
+        name = only_argument(argv, "python -m tasks.train RUN")
         resolved = resolve(read_course(), name)
         data = PACKED / resolved.run.dataset
         print(f"{data}: {verify(data)}", flush=True)  # once, here, and not by each worker

@@ -1,7 +1,6 @@
 """What tests share: a tiny packed data set, and a copy of the project to work in."""
 
 import json
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,21 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import project
 from regatta.manifest import write_manifest
 from regatta.packed.schema import Packed, Schema, open_packed
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("flows", "tasks", "models", "regatta", "datasets")
-FILES = (
-    "params.yaml",
-    "dvc.yaml",
-    "prefect.yaml",
-    "pyproject.toml",
-    ".dvcignore",
-    ".gitignore",
-    "Makefile",
-    "requirements.lock",
-)
 
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and with them all that they start.
@@ -48,24 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def copy_project(parent: Path) -> Path:
     """A copy of the project without git, data or results."""
-    folder = parent / "project"
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in FILES:
-        shutil.copyfile(ROOT / name, folder / name)
-    (folder / ".dvc").mkdir()
-    shutil.copyfile(ROOT / ".dvc/config", folder / ".dvc/config")
-    (folder / ".dvc/config.local").write_text("[core]\n    no_scm = true\n")
-    return folder
+    return project.copy_project(parent / "project", ROOT)
 
 
 @pytest.fixture
 def packed_pictures(tmp_path: Path) -> Callable[..., Packed]:
     """A function that packs learnable random pictures: classes differ in brightness."""
-    return lambda **wanted: _pack(tmp_path / "packed", **wanted)
+    return lambda **wanted: pack(tmp_path / "packed", **wanted)
 
 
-def _pack(folder: Path, *, problem: str, train: int = 40, val: int = 13, classes: int = 3) -> Packed:
+def pack(folder: Path, *, problem: str, train: int = 40, val: int = 13, classes: int = 3) -> Packed:
     generator = np.random.default_rng(7)
     counts = {"train": train, "val": val, "test": 11}
     for split, samples in counts.items():

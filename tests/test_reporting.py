@@ -12,11 +12,12 @@ from PIL import Image
 from regatta.errors import RegattaError
 from regatta.reporting import overlays, ranking
 from regatta.reporting.axes import Axis, log_axis
-from regatta.reporting.collecting import ClassScore, Point, RunResult, collect
+from regatta.reporting.collecting import collect
 from regatta.reporting.columns import compact, duration
 from regatta.reporting.figures import draw_confusion, draw_curves, draw_per_class
 from regatta.reporting.palette import VOID_RGB, class_rgb, label_palette
 from regatta.reporting.pictures import confusion_uri, data_uri
+from regatta.reporting.result import ClassScore, Point, RunResult
 from regatta.reporting.samples import Sample, write_samples
 from regatta.settings.course import read_course
 from tests.finished_runs import Finished, classification, segmentation, write_project

@@ -41,8 +41,7 @@ from regatta.settings.origin import SourceFile, SplitSource
 from regatta.settings.trained import read_trained
 from tasks import check, download, evaluate, preprocess, report, track, train
 from tasks.resolving import resolve
-from tests.conftest import ROOT
-from tests.conftest import _pack as pack
+from tests.conftest import ROOT, pack
 from tests.finished_runs import classification, write_project
 from tests.small_course import make_small_course
 from tests.toy import make_toy

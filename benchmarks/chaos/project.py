@@ -17,7 +17,7 @@ import yaml
 from benchmarks.chaos import pictures
 from benchmarks.chaos.draw import DVC
 from benchmarks.chaos.remains import Remains, read_remains
-from benchmarks.trial import copy_project
+from benchmarks.project import copy_project
 
 HERE = Path(__file__).parent
 RUN, DATASET, PROBLEM = "flecks", "flecks", "classification"
@@ -84,7 +84,7 @@ def _add_family(models: Path) -> None:
 DATABASES = """
 from flows.processes.leashes import Leashes
 from flows.serving.embedded import embedded_server
-from regatta.settings.home import tracking_uri
+from regatta.settings.addresses import tracking_uri
 from regatta.tracking.server import tracking
 with embedded_server(Leashes()) as prefect, tracking(tracking_uri()):
     prefect.ready()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.course import script
 from benchmarks.measuring import Goal, Sample, in_turn, write
-from benchmarks.trial import copy_project, reproduce
+from benchmarks.project import copy_project, reproduce
 
 PAIRS = 5
 TRAINING_S = 60

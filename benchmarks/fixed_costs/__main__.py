@@ -19,12 +19,12 @@ from pathlib import Path
 from benchmarks.fixed_costs import sitecustomize
 from benchmarks.fixed_costs.breakdown import ONE_WORKER, TWO_WORKERS, Part, seconds
 from benchmarks.measuring import PAIRS, Goal, Sample, in_turn, write
-from benchmarks.trial import copy_project
+from benchmarks.project import copy_project
 from flows.processes.leashes import Leashes
 from flows.serving.ports import Ports, free_port
 from flows.serving.servers import ray_server
 from flows.stages.dvc_start import stage_env
-from regatta.settings.home import local_ray_environment
+from regatta.settings.local_ray import local_ray_environment
 
 HEAD = f"""# The fixed cost of a train stage
 

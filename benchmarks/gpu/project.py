@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.trial import copy_project, reproduce
+from benchmarks.project import copy_project, reproduce
 
 SIDE_PX, SCENES = 512, 400
 PARAMS = Path(__file__).with_name("params.yaml")

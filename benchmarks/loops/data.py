@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.loops.made import make_camvid, make_cifar, make_fashion
-from benchmarks.trial import copy_project
+from benchmarks.project import copy_project
 from regatta.settings.card import read_card
 from tasks.preprocess import preprocess
 

@@ -12,7 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from regatta.settings.home import home, tracking_uri, without_password
+from regatta.settings.addresses import tracking_uri, without_password
+from regatta.settings.home import home
 from regatta.settings.outputs import REPORT
 
 

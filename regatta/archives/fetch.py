@@ -12,8 +12,8 @@ import requests
 from regatta.archives.checksum import check_file
 from regatta.errors import RegattaError
 from regatta.progress import progress
+from regatta.settings.addresses import without_password
 from regatta.settings.card import Card
-from regatta.settings.home import without_password
 from regatta.settings.origin import SourceFile
 from regatta.whole import named
 

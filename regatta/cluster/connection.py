@@ -10,7 +10,7 @@ from typing import Any
 from regatta.cluster.resources import Resources
 from regatta.errors import RegattaError
 from regatta.garbage import collect_rarely
-from regatta.settings.home import local_ray_environment
+from regatta.settings.local_ray import local_ray_environment
 from regatta.settings.recipe import Recipe
 
 RAY_TRAIN = {

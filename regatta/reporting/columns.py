@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regatta.reporting.collecting import RunResult
+from regatta.reporting.result import RunResult
 
 NOTHING = "–"
 

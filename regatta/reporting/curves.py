@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from regatta.reporting.axes import linear_axis
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import score_column
+from regatta.reporting.result import RunResult
 
 WIDTH_PX, HEIGHT_PX = 640, 340
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 54, 630, 12, 296

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regatta.reporting.collecting import ClassScore, Point
+from regatta.reporting.result import ClassScore, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

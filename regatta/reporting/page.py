@@ -10,11 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from regatta.reporting import particulars, sections
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import COSTS, Column
 from regatta.reporting.curves import CurveChart, curve_charts
 from regatta.reporting.palette import VOID_RGB, class_rgb
 from regatta.reporting.ranking import Placed, Standing, lead_sentence, quickest_close, trust_sentence
+from regatta.reporting.result import RunResult
 from regatta.reporting.scatter import Scatter, scatter
 
 TEMPLATES = Path(__file__).parent / "templates"

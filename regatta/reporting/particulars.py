@@ -1,7 +1,7 @@
 """What was run, on what, where and with which settings: a run's small print."""
 
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import compact, duration
+from regatta.reporting.result import RunResult
 
 
 def facts(result: RunResult) -> list[tuple[str, str]]:

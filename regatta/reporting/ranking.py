@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import score_column
+from regatta.reporting.result import RunResult
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from regatta.reporting.axes import Axis, linear_axis, log_axis
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import Column, score_column
+from regatta.reporting.result import RunResult
 
 WIDTH_PX, HEIGHT_PX = 480, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 466, 22, 276

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from regatta.errors import RegattaError
-from regatta.reporting.collecting import RunResult
 from regatta.reporting.columns import COSTS, SCORES, Column, count
 from regatta.reporting.pictures import confusion_uri, data_uri
+from regatta.reporting.result import RunResult
 from regatta.reporting.samples import SampleRecord
 
 

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from regatta.findings import Finding, fault, fine
-from regatta.settings.home import home, tracking_uri, without_password
+from regatta.settings.addresses import tracking_uri, without_password
+from regatta.settings.home import home
 from regatta.tracking.server import SQLITE
 
 SERVER_TIMEOUT_S = 10.0

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from regatta.errors import RegattaError
 from regatta.progress import progress
-from regatta.settings.home import without_password
+from regatta.settings.addresses import without_password
 from regatta.tracking import translation
 from regatta.tracking.abandoned import abandoned, end
 from regatta.tracking.champion import crown, ensure_version, registered_name, retire
