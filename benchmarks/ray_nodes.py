@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from regatta.settings.local_ray import local_ray_environment
+from regatta.local_ray import local_ray_environment
 
 
 @dataclass(frozen=True)

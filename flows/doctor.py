@@ -16,8 +16,8 @@ from itertools import chain
 from pathlib import Path
 
 from flows.processes.leashes import Leashes
+from flows.processes.lines import read_lines
 from flows.stages.dvc_start import stage_env
-from flows.stages.stage import read_lines
 from regatta.errors import one_line_errors
 from regatta.findings import Told, read_told
 

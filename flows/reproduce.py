@@ -16,6 +16,7 @@ from flows.serving.running import running_services
 from flows.stages.dvc_start import DvcStart
 from flows.walking.board import board
 from regatta.errors import RegattaError, one_line_errors
+from regatta.settings.addresses import without_password
 from regatta.settings.home import home
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Ready = Callable[[], str]
 """Waits until Prefect's server answers; its address."""
+DELAY_MAX_S = 86400.0
+NAMED_TIMEOUT_S = 10.0
+"""For the answer of a server that the user named, on another machine perhaps."""
 GONE = "Prefect's server is gone: what was finished is kept; the same command goes on from there"
 
 
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--retries", type=_from_zero, default=0, metavar="N", help="further tries of a failed stage (0)"
     )
-    parser.add_argument("--retry-delay", type=float, default=10, metavar="S", help="seconds before one (10)")
+    parser.add_argument("--retry-delay", type=_delay, default=10, metavar="S", help="seconds before one (10)")
     parser.add_argument(
         "--set",
         action="append",
@@ -65,6 +69,16 @@ def _from_one(text: str) -> int:
 
 def _from_zero(text: str) -> int:
     return _at_least(0, text)
+
+
+def _delay(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= DELAY_MAX_S:
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to {DELAY_MAX_S:.0f}, found '{text}'")
+    return seconds
 
 
 def _at_least(least: int, text: str) -> int:
@@ -112,10 +126,20 @@ def _walk(plan: "Plan", ready: Ready, options: argparse.Namespace, console: Cons
 
 @contextmanager
 def _prefect() -> Generator[Ready]:
-    """Lead Prefect to the server that the user named, to that of `make services`, or to our own."""
+    """Lead Prefect to the server that the user named, to that of `make services`, or to our own.
+
+    Raises:
+        RegattaError: the server that the user named does not answer.
+    """
     (home() / "prefect").mkdir(parents=True, exist_ok=True)
-    address = os.environ.get("PREFECT_API_URL") or running_services().get("PREFECT_API_URL")
-    if address and answers(f"{address}/health"):
+    named = os.environ.get("PREFECT_API_URL")
+    address = named or running_services().get("PREFECT_API_URL")
+    if named and not answers(f"{named}/health", NAMED_TIMEOUT_S):
+        shown = without_password(named, named)
+        raise RegattaError(
+            f"PREFECT_API_URL={shown}: no Prefect answers there; start it, or unset PREFECT_API_URL"
+        )
+    if address and (named or answers(f"{address}/health")):
         os.environ.update(settings_for(address))
         yield lambda: address
         return

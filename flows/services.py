@@ -17,7 +17,7 @@ from flows.processes.kept import Kept
 from flows.processes.leashes import Leashes
 from flows.serving.embedded import database
 from flows.serving.errands import END_DEAD_RUNS, REGISTER, do, log_of
-from flows.serving.ports import Ports, check_free
+from flows.serving.ports import Ports, check_free, port_number
 from flows.serving.running import services_file, write_services
 from flows.serving.servers import (
     WORKER,
@@ -78,7 +78,7 @@ def serve(ports: Ports) -> None:
             _await(service, running)
         write_services({"PREFECT_API_URL": env["PREFECT_API_URL"]})
         print(_addresses(ports), flush=True)
-        _tend(running, env, leashes)
+        _tend(first, running, env, leashes)
 
 
 def _start(service: Service, env: Mapping[str, str], leashes: Leashes) -> Kept:
@@ -97,12 +97,14 @@ def _await(service: Service, running: Iterable[Kept]) -> None:
         time.sleep(0.2)
 
 
-def _tend(running: Iterable[Kept], env: Mapping[str, str], leashes: Leashes) -> None:
+def _tend(prefect: Service, running: Iterable[Kept], env: Mapping[str, str], leashes: Leashes) -> None:
     """Start again what dies, until somebody asks to end."""
     while True:
         for kept in running:
             if kept.has_ended:
                 if kept.name == WORKER:
+                    if not prefect.is_up():
+                        continue  # It has died, too, and is to answer first.
                     # The flow runs that it had taken ended with it.
                     do(END_DEAD_RUNS, env, leashes)
                 kept.start_again()
@@ -142,7 +144,7 @@ def _ports(argv: Sequence[str] | None) -> Ports:
     parser = argparse.ArgumentParser(prog="python -m flows.services", description=__doc__)
     for name, port in vars(Ports()).items():
         parser.add_argument(
-            f"--{name}-port", dest=name, type=int, default=port, metavar="PORT", help=f"({port})"
+            f"--{name}-port", dest=name, type=port_number, default=port, metavar="PORT", help=f"({port})"
         )
     return Ports(**vars(parser.parse_args(argv)))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.processes.leashes import Leashes
-from flows.serving.ports import Ports, check_free
+from flows.serving.ports import Ports, check_free, port_number
 from flows.serving.servers import mlflow_server, services_env
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError, one_line_errors
@@ -18,7 +18,9 @@ from regatta.settings.home import home
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line. Exit code 0 after Ctrl-C, 2 when the port is taken or the server ends by itself."""
     parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
-    parser.add_argument("--mlflow-port", type=int, default=Ports.mlflow, metavar="PORT", help="(5000)")
+    parser.add_argument(
+        "--mlflow-port", type=port_number, default=Ports.mlflow, metavar="PORT", help="(5000)"
+    )
     port = parser.parse_args(argv).mlflow_port
     with one_line_errors():
         check_free("mlflow", port)

@@ -53,4 +53,4 @@ class Family:
     build: Callable[[InputSpec, Any], nn.Module]
     options: type[BaseModel] = Options
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Settings of training that the source recommends; keys of regatta's Recipe."""
+    """Settings of training that the family's file recommends; keys of regatta's Recipe."""

@@ -1,4 +1,7 @@
-"""PSPNet: context from averages over 1, 4, 9 and 36 regions of the image, read at an eighth of its size."""
+"""PSPNet: context from averages over 1, 4, 9 and 36 regions of the image, read at an eighth of its size.
+
+The eighth is the encoder's third stage; the paper's is all of a ResNet, its later stages dilated.
+"""
 
 import functools
 from typing import Annotated
@@ -12,7 +15,7 @@ from models.parts.smp import EncoderOptions, assembled
 
 
 class PyramidOptions(EncoderOptions):
-    """Options of PSPNet: it reads its encoder at an eighth of the image's size."""
+    """Options of PSPNet: it reads its encoder after *depth* halvings: three are an eighth of the size."""
 
     depth: Annotated[int, Field(ge=3, le=5)] = 3
 

@@ -1,4 +1,7 @@
-"""U-Net: a decoder that takes in the encoder's maps of the same size at each step up."""
+"""U-Net: a decoder that takes in the encoder's maps of the same size at each step up.
+
+The paper's encoder is one of its own, without BatchNorm or padding; here it is a classifier's.
+"""
 
 import functools
 

@@ -1,4 +1,7 @@
-"""VGG-16's convolutions with LeakyReLU, a global average pool and one linear layer: made for CAM."""
+"""VGG-16's convolutions with LeakyReLU, a global average pool and one linear layer: made for CAM.
+
+Zhou et al. put a 3x3 convolution of 1024 maps before the average, which is left out here.
+"""
 
 from typing import Annotated
 

@@ -16,6 +16,7 @@ from regatta.engine.costs import measure
 from regatta.engine.evaluating import Examiner, evaluate, examiner_of
 from regatta.engine.feed import Feed, feed_of
 from regatta.engine.placement import placed
+from regatta.engine.precision import autocast
 from regatta.engine.process import set_up_process
 from regatta.engine.world import World
 from regatta.errors import RegattaError, one_line_errors
@@ -77,7 +78,7 @@ def enter(trained: TrainedRun) -> Entry:
             f"trained/{trained.name}: was trained on another version of '{trained.dataset}'; "
             f"run 'dvc repro train@{trained.name}'"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     set_up_process(trained.settings.threads_per_worker)
     recipe, split = trained.settings, packed.split("test")
     examiner = examiner_of(packed.schema, recipe, World(device=device), trained.mean, trained.std)
@@ -125,7 +126,8 @@ def write_costs(entry: Entry, evaluate_s: float) -> None:
     trained, feed = entry.trained, entry.feed
     few = torch.arange(THROUGHPUT_BATCH) % len(feed.images)
     images_BHWC = feed.images.index_select(0, few.to(feed.images.device)).to(entry.examiner.world.device)
-    costs = measure(entry.network, entry.examiner.normalise(images_BHWC.permute(0, 3, 1, 2)))
+    with autocast(trained.settings.precision, entry.examiner.world.device):  # as it is scored
+        costs = measure(entry.network, entry.examiner.normalise(images_BHWC.permute(0, 3, 1, 2)))
     with whole_file(outputs_of(trained.name, trained.problem).costs) as file:
         exact = {"parameters": trained.parameters, "flops": trained.flops}
         values = exact | costs.as_dict() | {"evaluate_s": evaluate_s}

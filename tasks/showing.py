@@ -11,6 +11,7 @@ from models.family import ClassActivation
 from regatta.engine.evaluating import Examiner
 from regatta.engine.feed import Feed
 from regatta.engine.order import Share, permutation
+from regatta.engine.precision import autocast
 from regatta.packed.schema import Split
 from regatta.problems.batch import Batch
 from regatta.reporting.samples import Kind, Sample
@@ -82,10 +83,11 @@ def samples_to_show(
 @torch.inference_mode()
 def _logits_and_maps(network: nn.Module, examiner: Examiner, batch: Batch) -> tuple[Tensor, Tensor | None]:
     images_BCHW = examiner.normalise(batch.images)
-    if isinstance(network, ClassActivation):
-        logits_BK, maps_BKhw = network.class_activation(images_BCHW)
-        return logits_BK.cpu(), maps_BKhw.cpu()
-    return network(images_BCHW).cpu(), None
+    with autocast(examiner.recipe.precision, examiner.world.device):  # as they are scored
+        if isinstance(network, ClassActivation):
+            logits_BK, maps_BKhw = network.class_activation(images_BCHW)
+            return logits_BK.float().cpu(), maps_BKhw.float().cpu()
+        return network(images_BCHW).float().cpu(), None
 
 
 def _named(value: Tensor, trained: TrainedRun) -> str | NDArray[np.uint8]:

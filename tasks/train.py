@@ -59,7 +59,7 @@ def _alone(job: Job) -> Generator[None, None, None]:
 
 
 def job_of(resolved: Resolved, packed: Packed) -> Job:
-    """The run as a job. Its key covers all that decides its weights, and nothing else."""
+    """The run as a job. Its key covers what is learnt, of what and by which code; not how it is computed."""
     recipe = resolved.recipe.model_dump()
     key = digest_of_value(
         {

@@ -51,7 +51,7 @@ def test_one_worker_of_a_ray_learns_the_very_same_as_one_without(packed_pictures
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("on_ray", [False, True])
 def test_a_fault_in_a_worker_is_one_line(packed_pictures, tmp_path: Path, on_ray: bool) -> None:
-    packed = packed_pictures(problem="classification")
+    packed = packed_pictures(problem="classification", train=400)  # so many that it is seen within an epoch
     job = job_of(packed, tmp_path / "run", epochs=90, schedule="constant", lr=100.0, weight_decay=10.0)
     done = fit(job, on_ray=on_ray)
     assert done.returncode == 2
@@ -59,9 +59,11 @@ def test_a_fault_in_a_worker_is_one_line(packed_pictures, tmp_path: Path, on_ray
     assert "Traceback" not in done.stderr
 
 
-def test_more_gpus_than_there_are_is_refused() -> None:
+@pytest.mark.parametrize("recipe", [Recipe(workers=2, gpus_per_worker=1), Recipe(workers=2)])
+def test_more_gpus_than_there_are_is_refused(recipe: Recipe) -> None:
+    """Also where nobody said so: a GPU that is there must not be left idle without a word."""
     with pytest.raises(RegattaError, match=r"runs.one: 2 workers of 1 GPU each .* there are 1 GPUs"):
-        resources_of(Recipe(workers=2, gpus_per_worker=1), "one", gpus=1)
+        resources_of(recipe, "one", gpus=1)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_more_gpus_than_there_are_is_refused() -> None:
         (Recipe(), 4, (4, 1)),
         (Recipe(workers=2), 4, (2, 1)),
         (Recipe(workers=2), 0, (2, 0)),
+        (Recipe(workers=2, gpus_per_worker=0), 1, (2, 0)),
         (Recipe(gpus_per_worker=0), 4, (1, 0)),
     ],
 )

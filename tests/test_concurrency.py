@@ -86,14 +86,21 @@ def rwlock(toy: Path) -> str:
 @pytest.mark.timeout(300)
 def test_a_flow_begun_beside_dvc_repro_waits_for_its_stage(tmp_path: Path, api: str) -> None:
     toy = make_toy(tmp_path / "toy")
-    (toy / "play" / "download-d.wait").write_text("6")
-    dvc = start_dvc(toy)
-    wait_until(lambda: (toy / ".dvc/tmp/rwlock").exists() and "raw/d" in rwlock(toy))
-    code, output = run(toy, "flows.reproduce", "two", PREFECT_API_URL=api)
-    assert code == 0, output
-    assert "download@d | download@d: another start is at it" in output
+    held = toy / "play" / "download-d.held"
+    held.touch()
+    with start_dvc(toy) as dvc:
+        wait_until(lambda: (toy / ".dvc/tmp/rwlock").exists() and "raw/d" in rwlock(toy))
+        with start(toy, "flows.reproduce", "two", PREFECT_API_URL=api) as flow:
+            assert flow.stdout
+            told: list[str] = []
+            while not told or "download@d: another start is at it" not in told[-1]:
+                told.append(flow.stdout.readline())
+                assert told[-1], told
+            held.unlink()
+            output = "".join(told) + flow.communicate(timeout=200)[0]
+        said = dvc.communicate(timeout=200)[0]
+    assert flow.returncode == 0, output
     assert "failed" not in output
-    said = dvc.communicate(timeout=200)[0]
     assert dvc.returncode == 0, said
 
 

@@ -107,15 +107,16 @@ def between(first: int, last: int, begin: Callable[[], Any], end: Callable[[], A
 
 def test_data_is_read_once_an_epoch(packed: Packed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
-    gather = Feed.gather
+    gather_all = Feed.gather_all
 
-    def counted(feed: Feed, share: Any) -> Any:
-        batch = gather(feed, share)
-        batches.append(batch.images.nbytes + batch.targets.nbytes)
-        return batch
+    def counted(feed: Feed, shares: Any) -> Any:
+        found = gather_all(feed, shares)
+        batches.extend(batch.images.nbytes + batch.targets.nbytes for batch in found)
+        return found
 
-    monkeypatch.setattr(Feed, "gather", counted)
+    monkeypatch.setattr(Feed, "gather_all", counted)
     trained(packed, tmp_path / "run")
+    assert len(batches) >= PLAIN.epochs * len(packed.split("train")) // PLAIN.batch_size
     check("batches of an epoch", len(batches) / PLAIN.epochs)
     check("bytes of an epoch", sum(batches) / PLAIN.epochs)
 

@@ -300,10 +300,11 @@ def test_mlflow_runs_of_a_killed_sync_are_ended(bare: Path, monkeypatch: pytest.
     assert torn.severity == "fault" and torn.remedy.startswith(f"mv {database}")
 
 
-def test_an_mlflow_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+@pytest.mark.parametrize("place", ["127.0.0.1:9", "nobody.invalid"])
+def test_an_mlflow_server_that_does_not_answer(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{place}")
     [finding] = store()
-    assert finding.severity == "fault" and "http://127.0.0.1:9: no MLflow answers there" in finding.text
+    assert finding.severity == "fault" and f"http://{place}: no MLflow answers there" in finding.text
     assert "secret" not in f"{finding.text} {finding.remedy}"
 
 

@@ -128,6 +128,7 @@ def server_of(env: dict[str, str]) -> psutil.Process:
         (["tow"], "params.yaml: no run 'tow': did you mean 'two'?"),
         (["--set", "defaults.epoch=3"], "did you mean 'epochs'?"),
         (["--concurrency", "0"], "--concurrency"),
+        (["--retry-delay", "nan"], "--retry-delay: expected seconds from 0 to 86400, found 'nan'"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], says: str, toy: Path) -> None:
@@ -136,3 +137,12 @@ def test_bad_input_is_one_line(arguments: list[str], says: str, toy: Path) -> No
     [line] = [line for line in output.splitlines() if "error: " in line]
     assert says in line
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("address", ["http://me:secret@127.0.0.1:9/api", "myserver/api"])
+def test_a_named_server_that_does_not_answer_is_not_replaced_in_silence(address: str, tmp_path: Path) -> None:
+    code, output = run(make_toy(tmp_path / "toy"), "flows.reproduce", PREFECT_API_URL=address)
+    assert code == 2
+    [line] = [line for line in output.splitlines() if line.startswith("error: ")]
+    shown = f"PREFECT_API_URL={address.replace('me:secret@', '')}"
+    assert line == f"error: {shown}: no Prefect answers there; start it, or unset PREFECT_API_URL"

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from flows.processes.leashes import Held, Leashes, StageFailed
+from flows.processes.lines import read_lines
 from flows.stages.dvc_start import DvcStart
-from flows.stages.stage import read_lines, run_stage
+from flows.stages.stage import run_stage
 from tests.toy import PROJECT, make_toy, mark, marked, toy_env, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere DVC is started, and not forked")

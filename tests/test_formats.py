@@ -12,12 +12,18 @@ from sklearn.datasets import load_digits
 from regatta.errors import RegattaError
 from regatta.formats import FORMATS, open_split
 from regatta.formats.digits import write_digits
+from regatta.formats.folders import list_images
+from regatta.formats.own import own_folder
 from regatta.settings.card import Card, card_names, read_card
 from regatta.settings.origin import PLACES, SPLITS
 from regatta.settings.reading import parse
 
 RNG_IMAGES = np.random.default_rng(0).integers(0, 256, (40, 5, 6), np.uint8)
 LABELS = np.arange(40, dtype=np.uint8) % 2
+
+
+FETCHED = {"files": [{"name": "x.zip", "sha256": 64 * "0", "size_bytes": 1}]}
+ORIGINS: dict[str, Any] = {"digits": {}, "idx": FETCHED, "cifar-binary": FETCHED}
 
 
 def make_card(format_name: str, splits: dict[str, Any], **more: Any) -> Card:
@@ -32,8 +38,7 @@ def make_card(format_name: str, splits: dict[str, Any], **more: Any) -> Card:
         "image": {"height_px": 4, "width_px": 4, "channels": 1},
         "splits": splits,
     }
-    origin = {} if format_name == "digits" else {"path": "x"}
-    return parse(Card, content | origin | more, "card")
+    return parse(Card, content | ORIGINS.get(format_name, {"path": "x"}) | more, "card")
 
 
 def test_every_format_has_a_reader_and_places() -> None:
@@ -232,7 +237,8 @@ def test_mask_without_image_is_passed_over(tmp_path: Path) -> None:
             {"splits": {"train": IDX_SPLITS["train"], "val": {"fraction": 0.5}, "test": {"fraction": 0.5}}},
             "leave nothing to train on",
         ),
-        ({"path": None}, "either 'path'"),
+        ({"files": []}, "either 'path'"),
+        ({"files": [], "path": "x"}, "'path' goes with image-folder and mask-folder"),
         ({"problem": "segmentation"}, "does not hold segmentation"),
         ({"classes": ["a", "a"]}, "only once"),
         ({"ignore_label": 1}, "also the index of a class"),
@@ -242,3 +248,34 @@ def test_mask_without_image_is_passed_over(tmp_path: Path) -> None:
 def test_cards_that_do_not_fit_together(change: dict[str, Any], words: str) -> None:
     with pytest.raises(RegattaError, match=words):
         make_card("idx", **({"splits": IDX_SPLITS} | change))
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "one.png").touch()
+    (tmp_path / "raw" / "train").mkdir(parents=True)
+    (tmp_path / "raw" / "train" / "red").symlink_to(tmp_path / "elsewhere")
+    names, ignored = list_images(tmp_path / "raw", "train")
+    assert (list(names), ignored) == (["train/red/one.png"], [])
+
+
+def test_a_link_that_leads_back_is_refused(tmp_path: Path) -> None:
+    for one, other in ("ab", "ba"):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / "next").symlink_to(tmp_path / other)
+    with pytest.raises(RegattaError, match="a/next/next: leads back to a folder that it lies in"):
+        list_images(tmp_path, "a")
+
+
+@pytest.mark.parametrize("path", ["mine", "~nobody-of-this-name/x"])
+def test_own_data_lie_in_the_project_also_for_a_workspace_of_it(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.setenv("REGATTA_PROJECT", str(tmp_path))
+    card = read_card("digits").model_copy(update={"path": path})
+    if path == "mine":
+        assert own_folder(card) == tmp_path / "mine"
+    else:
+        with pytest.raises(RegattaError, match=r"path: no such folder: .*/~nobody-of-this-name/x"):
+            own_folder(card)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.processes.leashes import Leashes, StageFailed
-from flows.stages.stage import read_lines
+from flows.processes.lines import read_lines
 from tests.toy import mark, marked, toy_env, wait_until
 
 
@@ -58,7 +58,7 @@ def test_the_whole_tree_ends_with_the_holder_even_by_sigkill(tmp_path: Path) -> 
     (tmp_path / "stubborn.py").write_text(STUBBORN)
     env = mark()
     holder = "import os, sys; from pathlib import Path; from flows.processes.leashes import Leashes\n"
-    holder += "from flows.stages.stage import read_lines\n"
+    holder += "from flows.processes.lines import read_lines\n"
     holder += "process = Leashes().start([sys.executable, 'stubborn.py'], Path.cwd(), os.environ)\n"
     holder += "read_lines(process, lambda line, _: print(line, flush=True))"
     with subprocess.Popen(

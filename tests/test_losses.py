@@ -75,3 +75,11 @@ def test_terms_are_summed_by_their_weights() -> None:
     )
     both = SEGMENTATION.loss(logits, batch, TARGETS, recipe(ce=0.5, dice=2))
     assert both.item() == pytest.approx(0.5 * ce.item() + 2 * dice.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_has_a_slope_where_a_pixel_is_beyond_doubt(gamma: float) -> None:
+    logits, batch = maps(ignored=False)
+    logits = (100.0 * functional.one_hot(batch.targets.long(), 4).permute(0, 3, 1, 2)).requires_grad_()
+    SEGMENTATION.loss(logits, batch, TARGETS, recipe(ce=0, focal=1, focal_gamma=gamma)).sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()

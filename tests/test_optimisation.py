@@ -139,3 +139,8 @@ def test_balanced_weights_are_one_on_average_and_rarer_classes_weigh_more() -> N
     assert 0.9 * weights[0] + 0.1 * weights[1] == pytest.approx(1.0)
     assert weights[2] == 0
     assert not math.isnan(float(weights.sum()))
+
+
+@pytest.mark.parametrize("warmup_epochs", [0.05, 0.25, 0.33])
+def test_warm_up_of_a_part_of_a_step_does_not_overshoot(warmup_epochs: float) -> None:
+    assert max(rates(Recipe(lr=1.0, epochs=EPOCHS, warmup_epochs=warmup_epochs, schedule="constant"))) == 1.0

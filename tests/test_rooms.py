@@ -24,6 +24,7 @@ GROUND = {
     "regatta.names",
     "regatta.allocation",
     "regatta.garbage",
+    "regatta.local_ray",
     "regatta.blank_databases",
 }
 """What every room stands on."""

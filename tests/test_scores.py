@@ -159,7 +159,17 @@ def test_counts_of_parts_add_up_to_the_whole_to_the_last_bit(problem) -> None:
 
 
 def test_scores_over_nothing_are_zero_and_do_not_fail() -> None:
-    nothing = Counts(*(torch.zeros(shape, dtype=torch.int64) for shape in ((3, 3), (), (), ())))
+    nothing = Counts(*(torch.zeros(shape, dtype=torch.int64) for shape in ((3, 3), (), (), (), ())))
     assert set(SEGMENTATION.scores(nothing).values()) == {0.0}
     assert set(CLASSIFICATION.scores(nothing).values()) == {0.0}
     assert not confusion(nothing).seen.any()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("samples", [1, 2, 5])
+def test_a_loss_that_is_no_number_is_not_lost_among_others(bad: float, samples: int) -> None:
+    logits, batch = labelled(20)
+    assert CLASSIFICATION.count(logits, batch, TARGETS).not_finite == 0
+    # Of infinite logits the true class's is the lesser one.
+    logits[torch.arange(samples), (batch.targets[:samples] + 1) % CLASSES] = bad
+    assert CLASSIFICATION.count(logits, batch, TARGETS).not_finite == samples

@@ -16,6 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
+from flows import services
+from flows.processes.leashes import Leashes
+from flows.serving import servers
 from flows.serving.embedded import answers
 from flows.serving.ports import free_port
 from regatta.blank_databases import blank_database
@@ -269,3 +272,28 @@ def test_pages_alone_begin_with_a_database_that_is_a_copy_and_end_on_ctrl_c(tmp_
     assert said.endswith("ended\n")
     assert process.returncode == 0
     wait_until(lambda: not marked(marks), 15)
+
+
+def test_a_worker_that_died_with_prefects_server_waits_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Dead:
+        def __init__(self, name: str) -> None:
+            self.name, self.has_ended = name, True
+
+        def start_again(self) -> None:
+            self.has_ended = False
+            told.append(self.name)
+
+    def look_again(_: float) -> None:
+        if "look" in told:
+            raise KeyboardInterrupt
+        told.append("look")
+
+    told: list[str] = []
+    server = servers.Service("prefect", (), lambda: "look" in told)
+    monkeypatch.setattr(services, "do", lambda errand, *_: told.append(errand.name))
+    monkeypatch.setattr(services.time, "sleep", look_again)
+    with pytest.raises(KeyboardInterrupt):
+        services._tend(server, [Dead("prefect"), Dead(servers.WORKER)], {}, Leashes())
+    assert told == ["prefect", "look", "dead-runs", "worker"]

@@ -53,6 +53,7 @@ def test_layers_do_not_change_what_they_are_given() -> None:
         ({"defaults": {"optimiser": "adma"}}, r"defaults: 'optimiser': .*'sgd', 'adam' or 'adamw'"),
         ({"defaults": {"augment": {"flop": True}}}, r"unknown key 'augment.flop': did you mean 'flip'\?"),
         ({"defaults": {"nesterov": True, "momentum": 0}}, "nesterov: needs optimiser sgd and a momentum"),
+        ({"defaults": {"workers": "many"}}, r"'workers': .* integer.*, or: .*'auto' \(found 'many'\)"),
         ({"defaults": {"epochs": 2, "warmup_epochs": 3}}, "warmup_epochs: 3 are more than the 2 epochs"),
         ({"runs": run_with(learning_rate=1)}, r"runs.one: unknown key 'learning_rate'"),
         ({"runs": run_with(batchsize=1)}, r"unknown key 'batchsize': did you mean 'batch_size'\?"),
@@ -86,6 +87,12 @@ def test_a_missing_or_torn_file_is_named(tmp_path: Path) -> None:
         read_course(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("- a\n- b\n")
     with pytest.raises(RegattaError, match="expected 'key: value' lines"):
+        read_course(tmp_path / "params.yaml")
+
+
+def test_a_date_that_does_not_exist_is_no_yaml(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("runs: 2024-02-30\n")
+    with pytest.raises(RegattaError, match=r"params.yaml: not valid YAML: day is out of range"):
         read_course(tmp_path / "params.yaml")
 
 

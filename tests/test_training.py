@@ -258,3 +258,24 @@ def test_better_weights_of_a_lost_attempt_do_not_pass_for_the_best(packed_pictur
     outcome = Outcome.model_validate_json((killed.folder / "outcome.json").read_bytes())
     assert outcome.best_digest == digest_of_file(killed.folder / "best.safetensors")
     assert len(list(killed.folder.glob("best-*.safetensors"))) <= 2  # as many as checkpoints are kept
+
+
+def test_weights_that_went_astray_in_the_last_step_of_an_epoch_are_not_kept(
+    packed_pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = packed_pictures(problem="classification")
+    job = job_of(packed, tmp_path / "run", RECIPE)
+
+    def astray(which: parts.Parts, *rest: object) -> tuple[Tensor, int]:
+        found = step(which, *rest)  # pyright: ignore[reportArgumentType]
+        if which.state.step == which.steps_per_epoch - 1:
+            with torch.no_grad():
+                next(which.network.parameters()).fill_(torch.nan)
+        return found
+
+    step = training.train_step
+    monkeypatch.setattr(training, "train_step", astray)
+    with pytest.raises(RegattaError, match="validation split is not finite after epoch 1: lower lr"):
+        train(job, network_of(packed), World(), quiet)
+    [kept] = job.folder.glob("best*.safetensors")
+    assert all(tensor.isfinite().all() for tensor in load_file(kept).values())

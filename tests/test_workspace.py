@@ -54,6 +54,7 @@ def test_values_are_yaml_and_keys_are_dotted() -> None:
         ("defaults.epochs", "write it as key=value"),
         ("defaults..epochs=1", "write it as key=value"),
         ("defaults.epochs=[1", "not valid YAML"),
+        ("defaults.epochs=2024-02-30", "not valid YAML"),
         ("defaults.epoch=1", "unknown key 'epoch': did you mean 'epochs'"),
         ("defaults.epochs=-1", "'epochs'"),
         ("runs.tow.lr=1", "no run 'tow': did you mean 'two'"),
@@ -119,3 +120,10 @@ def test_a_problem_alone_means_all_its_runs(toy: Path) -> None:
         names = [stage.name for stage in plan.stages]
     assert names == ["download@e", "train@three", "evaluate@three", "report@segmentation"]
     assert plan.problems == ("segmentation",)
+
+
+def test_a_place_of_its_own_needs_no_git(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with workspace(toy, ["defaults.epochs=7"]) as folder:
+        assert yaml.safe_load((folder / "params.yaml").read_text())["defaults"] == {"epochs": 7}
+        assert (folder / "tasks" / "step.py").exists()

@@ -97,6 +97,9 @@ if play.with_suffix(".env").exists():
 wait = play.with_suffix(".wait")
 time.sleep(float(wait.read_text()) if wait.exists() else 0)
 
+while play.with_suffix(".held").exists():
+    time.sleep(0.05)
+
 failures = play.with_suffix(".fail")
 if failures.exists() and (left := int(failures.read_text())) > 0:
     failures.write_text(str(left - 1))

@@ -24,7 +24,7 @@ from flows.processes.leashes import Leashes
 from flows.serving.ports import Ports, free_port
 from flows.serving.servers import ray_server
 from flows.stages.dvc_start import stage_env
-from regatta.settings.local_ray import local_ray_environment
+from regatta.local_ray import local_ray_environment
 
 HEAD = f"""# The fixed cost of a train stage
 

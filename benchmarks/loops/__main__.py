@@ -45,7 +45,7 @@ process serves the engine alone; on all cores, but where threads are named.
 - `unet` and `fpn` have a ResNet-18 encoder, batch 8, at 240×180.
 - *one Ray Train worker* is a real one on a Ray of its own; the *plain engine* is the same without Ray.
 - *1 × 1* is one worker of one thread, *2 × 1* two real Ray workers of one thread each. They *share a batch*
-  as this project has it: each computes half of it, so that weights do not depend on the number of workers.
+  as this project has it: each computes half of it, so that a step is a step for any number of workers.
   *A batch each* is twice that batch, as torch's own DDP counts: each then has the batch of the one.
   *Two of 1 × 1 at once* are two runs that know nothing of each other, added up: what the cores can give.
 """

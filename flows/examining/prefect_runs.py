@@ -5,15 +5,13 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
-from urllib.parse import urlsplit
 
 from flows.processes.leashes import Leashes
 from flows.serving.embedded import answers, database, embedded_server
 from flows.serving.running import running_services
 from regatta.findings import Finding, examine, fault, fine
+from regatta.settings.addresses import without_password
 from regatta.settings.home import home
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def silence() -> Iterator[Finding]:
@@ -30,16 +28,15 @@ def flow_runs() -> Iterator[Finding]:
     """Flow runs that nobody runs any more; without a server, ours is started for a moment."""
     named = os.environ.get("PREFECT_API_URL")
     if named and not answers(f"{named}/health"):
-        yield fault(f"PREFECT_API_URL={named}: no Prefect answers there", "make services, or unset it")
+        shown = without_password(named, named)
+        yield fault(f"PREFECT_API_URL={shown}: no Prefect answers there", "make services, or unset it")
         return
     if not named and not running_services() and not database().exists():
         yield fine("no flow has run here yet")
         return
     with _server(named) as address:
-        yield fine(f"Prefect's server answers ({address})")
-        # A process id means something on its own machine only.
-        if urlsplit(address).hostname in LOOPBACK:
-            yield from _dead_runs(address)
+        yield fine(f"Prefect's server answers ({without_password(address, address)})")
+        yield from _dead_runs(address)
 
 
 @contextmanager
@@ -66,7 +63,7 @@ def _dead_runs(address: str) -> Iterator[Finding]:
             text = f"flow run '{run.name}' is {state}, but its process is gone"
             yield fault(text, "make doctor FIX=1", partial(end, client, run))
     if not dead:
-        yield fine("no flow run of a process that is gone")
+        yield fine("no flow run of a process of this machine that is gone")
 
 
 CHECKS = (silence, flow_runs)

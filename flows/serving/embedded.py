@@ -19,6 +19,7 @@ from flows.processes.kept import Kept
 from flows.processes.leashes import Leashes
 from regatta.blank_databases import begin_with_blank
 from regatta.errors import RegattaError
+from regatta.settings.addresses import is_local, without_password
 from regatta.settings.home import home
 
 START_TIMEOUT_S = 120.0
@@ -121,21 +122,21 @@ class Server:
             self.kept.check()
             if time.monotonic() > give_up_at_s:
                 raise RegattaError(
-                    "Prefect's server does not answer; server.log beside its database says why"
+                    f"{self.kept.log}: Prefect's server does not answer; its last lines say why"
                 )
             time.sleep(0.05)
         return self.api_url
 
 
 def answers(address: str, timeout_s: float = 2.0) -> bool:
-    """Whether a GET of *address* succeeds."""
+    """Whether a GET of *address* succeeds; asked without the password that it may hold."""
     # No proxy of the environment stands between us and this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_local(address) else []))
     try:
-        with opener.open(address, timeout=timeout_s) as reply:
+        with opener.open(without_password(address, address), timeout=timeout_s) as reply:
             return reply.status == 200
-    except (OSError, HTTPException):  # somebody else may have taken the port, and speak otherwise
-        return False
+    except (OSError, HTTPException, ValueError):
+        return False  # Somebody else may have taken the port, and speak otherwise; or it is no address.
 
 
 def settings_for(api_url: str) -> Mapping[str, str]:

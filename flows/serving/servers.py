@@ -9,9 +9,9 @@ from pathlib import Path
 
 from flows.serving.embedded import QUIET, answers
 from flows.serving.ports import Ports, free_port
+from regatta.local_ray import local_ray_environment
 from regatta.settings.addresses import mlflow_database
 from regatta.settings.home import home
-from regatta.settings.local_ray import local_ray_environment
 
 POOL = "local"
 """The work pool of prefect.yaml."""

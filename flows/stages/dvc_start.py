@@ -20,7 +20,7 @@ from typing import IO
 
 from flows.processes.leashes import Held, Leashes
 from flows.stages.step import HEAVY
-from regatta.settings.home import home
+from regatta.settings.home import home, project
 
 PATIENT_DVC = Path(__file__).with_name("patient_dvc.py")
 
@@ -36,8 +36,14 @@ def stage_env() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",
         "REGATTA_HOME": str(home()),
+        "REGATTA_PROJECT": str(project()),
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+def dvc_log() -> Path:
+    """Where the process that has DVC loaded says what is wrong with it."""
+    return home() / "logs" / "dvc.log"
 
 
 class DvcStart:
@@ -84,8 +90,8 @@ class DvcStart:
 
     def _loading(self) -> "Channels":
         """The lines to a new fork server. It takes orders from the start, and ends with the leashes."""
-        (home() / "logs").mkdir(parents=True, exist_ok=True)
-        with ExitStack() as theirs, ExitStack() as undone, (home() / "logs" / "dvc.log").open("ab") as log:
+        dvc_log().parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as theirs, ExitStack() as undone, dvc_log().open("ab") as log:
             pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
             for our_end, their_end in pairs:
                 undone.enter_context(our_end)

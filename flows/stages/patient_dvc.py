@@ -19,7 +19,6 @@ Both drivers run it: the flow for each of its stages, and the user, for the Make
   took.
 """
 
-import os
 import signal
 import sys
 import threading
@@ -46,6 +45,7 @@ sys.path.append(str(Path(__file__).parents[2]))
 from flows.stages.lock_in_part import LOCK, modify_in_part, read_in_part
 from flows.stages.step import Step, step_in
 from flows.stages.step_server import StepServer
+from regatta.whole import whole_file
 
 sys.path.pop()
 
@@ -171,16 +171,8 @@ def whole(open_in_place: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _written_whole(path: Path, mode: str, encoding: str | None) -> Generator[IO[Any]]:
-    # Both are written under a lock, so that these are of processes that were killed.
-    for left in path.parent.glob(f".{path.name}.partial-*"):
-        left.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open(mode, encoding=encoding) as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, partial.open(mode, encoding=encoding) as file:
+        yield file
 
 
 if __name__ == "__main__":

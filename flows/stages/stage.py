@@ -1,15 +1,10 @@
 """One stage of the graph: DVC brings it up to date, and what it says is read line by line."""
 
-import codecs
-import os
-from collections.abc import Callable
 from pathlib import Path
 
-from flows.processes.leashes import Held, StageFailed
-from flows.stages.dvc_start import DvcStart
-
-OnLine = Callable[[str, bool], None]
-"""Takes a line, and whether it is only passing: a carriage return will write over it."""
+from flows.processes.leashes import StageFailed
+from flows.processes.lines import OnLine, read_lines
+from flows.stages.dvc_start import DvcStart, dvc_log
 
 
 def run_stage(name: str, root: Path, on_line: OnLine, dvc: DvcStart) -> None:
@@ -27,7 +22,13 @@ def run_stage(name: str, root: Path, on_line: OnLine, dvc: DvcStart) -> None:
     finally:
         code = dvc.leashes.end(process)
     if code != 0:
-        raise StageFailed(f"{name}: {complaint.last or f'ended with exit code {code}'}")
+        raise StageFailed(f"{name}: {complaint.last or _end(code)}")
+
+
+def _end(code: int) -> str:
+    # Killed, or never begun: who forks DVCs may know more (flows/stages/fork_server.py).
+    hint = f"; the last lines of {dvc_log()} may say why" if code < 0 else ""
+    return f"ended with exit code {code}{hint}"
 
 
 class _Complaint:
@@ -46,27 +47,3 @@ class _Complaint:
     @property
     def last(self) -> str:
         return self._own or self._dvc
-
-
-def read_lines(process: Held, on_line: OnLine) -> None:
-    """Hand each line of the process's output to *on_line* as it comes, until there is no more."""
-    assert process.stdout is not None
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    rest = ""
-    while chunk := os.read(process.stdout.fileno(), 65536):
-        *lines, rest = (rest + decoder.decode(chunk)).replace("\r\n", "\n").split("\n")
-        for line in lines:
-            on_line(line.rpartition("\r")[2], False)
-        rest = _show_passing(rest, on_line)
-    if rest := (rest + decoder.decode(b"", final=True)).rstrip("\r"):
-        on_line(rest.rpartition("\r")[2], False)
-
-
-def _show_passing(rest: str, on_line: OnLine) -> str:
-    """A line that is being written over: show its state so far, keep only what may still matter."""
-    before, mark, after = rest.rpartition("\r")
-    # A last "\r" may be the first half of "\r\n", so the text before it is kept until more comes.
-    shown = before.rpartition("\r")[2] if mark and not after else after
-    if mark and shown:
-        on_line(shown, True)
-    return shown + "\r" if mark and not after else after

@@ -49,7 +49,7 @@ def _check_run(runs: dict[str, Any], parts: list[str], override: str) -> None:
 def _value(text: str, override: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # of a date that does not exist
         raise RegattaError(f"set '{override}': the value is not valid YAML") from None
     # YAML 1.1 takes 1e-3 for a word; people mean the number.
     is_number = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value)

@@ -77,6 +77,8 @@ def _check(params: dict[str, Any]) -> None:
 
 def _tracked(root: Path) -> list[Path]:
     """Files of the project, relative to *root*, those that are new but not ignored too."""
+    if shutil.which("git") is None:
+        return _known(root)
     listing = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
@@ -96,7 +98,7 @@ def _known(root: Path) -> list[Path]:
 def _digest(root: Path, files: list[Path], params: dict[str, Any]) -> str:
     digest = hashlib.sha256(yaml.safe_dump(params).encode())
     for file in files:
-        digest.update(f"\0{file}\0".encode())
+        digest.update(b"\0" + os.fsencode(file) + b"\0")
         digest.update((root / file).read_bytes())
     return digest.hexdigest()[:16]
 

@@ -31,8 +31,9 @@ class FcnOptions(Options):
 class Fcn(nn.Module):
     """VGG-19 with BatchNorm, 1x1 fc6 and fc7, scores at one to three resolutions, learnt upsampling.
 
-    Differs from the paper in that fc6 is 1x1 (not 7x7) and that poolings round up, so that a score
-    map covers the image at any size: the paper pads the image by 100 pixels instead.
+    Differs from the paper, which takes VGG-16 without BatchNorm and keeps its last upsampling bilinear; and
+    in that fc6 is 1x1 (not 7x7) and that poolings round up, so that a score map covers the image at any
+    size: the paper pads the image by 100 pixels instead.
     """
 
     def __init__(self, spec: InputSpec, stride_px: Literal[8, 16, 32], width: float, dropout: float) -> None:

@@ -128,11 +128,11 @@ def _multiple_px(network: nn.Module) -> int:
 def _idle_parameters(network: nn.Module, spec: InputSpec) -> set[str]:
     """Names of the parameters that the logits do not depend on.
 
-    PSPNet reads its encoder at a depth of three and leaves the deeper stages unused, but in place: they
-    would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by one step:
-    on the meta device, as `tasks.build` builds networks, at the size asked for, so that an encoder that does
-    not suit it fails there rather than in training. What computes shapes without numbers takes half a second
-    to import, so that a network with numbers computes with them, on as few as will do.
+    PSPNet reads its encoder at the depth that is asked for and leaves the deeper stages unused, but in
+    place: they would be counted, and stop DistributedDataParallel, which waits for their gradients. Found by
+    one step: on the meta device, as `tasks.build` builds networks, at the size asked for, so that an encoder
+    that does not suit it fails there rather than in training. What computes shapes without numbers takes
+    half a second to import, so that a network with numbers computes with them, on as few as will do.
     """
     size_px = (spec.height_px, spec.width_px)
     if next(network.parameters()).is_meta:

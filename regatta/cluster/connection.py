@@ -10,7 +10,7 @@ from typing import Any
 from regatta.cluster.resources import Resources
 from regatta.errors import RegattaError
 from regatta.garbage import collect_rarely
-from regatta.settings.local_ray import local_ray_environment
+from regatta.local_ray import local_ray_environment
 from regatta.settings.recipe import Recipe
 
 RAY_TRAIN = {
@@ -55,6 +55,10 @@ def connected_ray(recipe: Recipe, resources: Resources | None) -> Generator[Any,
         raise RegattaError(
             f"RAY_ADDRESS={address}: no Ray answers there; start one (make services), or unset RAY_ADDRESS"
         ) from None
+    except RuntimeError as fault:  # one of another version of Ray or Python
+        if address == "local":
+            raise
+        raise RegattaError(f"RAY_ADDRESS={address}: {' '.join(str(fault).split())}") from None
     try:
         yield ray
     finally:

@@ -26,8 +26,7 @@ def resources_of(recipe: Recipe, run: str, gpus: int) -> Resources:
     """
     per_worker = recipe.gpus_per_worker
     if per_worker == "auto":
-        wanted = 1 if recipe.workers == "auto" else recipe.workers
-        per_worker = 1 if gpus >= wanted else 0
+        per_worker = 1 if gpus else 0
     workers = recipe.workers
     if workers == "auto":
         workers = max(gpus, 1) if per_worker else 1

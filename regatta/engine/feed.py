@@ -33,7 +33,7 @@ class Feed:
     @property
     def at_hand(self) -> bool:
         """Whether a gather costs less than handing it to a thread."""
-        on_device = self.device.type != "cpu" and self.images.device == self.device
+        on_device = self.device.type != "cpu" and self._is_there(self.images)
         return on_device or self.images[:1].numel() < SMALL_SAMPLE_BYTES
 
     def batches(self, shares: Iterable[Share]) -> Iterator[tuple[Share, Batch]]:
@@ -75,7 +75,7 @@ class Feed:
         """The same of several shares at once."""
         sizes = [share.ids.shape[0] for share in shares]
         ids = torch.cat([share.ids for share in shares])
-        here = ids if self.images.device.type == "cpu" else ids.to(self.device)
+        here = ids if self.images.device.type == "cpu" else self._moved(ids)
         images_NCHW = self._moved(self.images.index_select(0, here)).permute(0, 3, 1, 2)
         targets = self._moved(self.targets.index_select(0, here))
         valid_N = self._moved(torch.cat([share.valid for share in shares]))
@@ -86,8 +86,12 @@ class Feed:
         """The split's first image, u8[1 C H W] on the device."""
         return self._moved(self.images[:1]).permute(0, 3, 1, 2)
 
+    def _is_there(self, values: Tensor) -> bool:
+        # By kind, for "cuda" and "cuda:0" are not equal: no process computes on two of one kind.
+        return values.device.type == self.device.type
+
     def _moved(self, values: Tensor) -> Tensor:
-        if values.device == self.device:
+        if self._is_there(values):
             return values
         if self.device.type == "cuda":
             return values.pin_memory().to(self.device, non_blocking=True)

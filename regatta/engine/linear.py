@@ -89,7 +89,16 @@ def _operator() -> Any:
 
 def flop_formulas() -> dict[Any, Callable[..., int]]:
     """What torch's flop counter does not know of itself."""
-    return {_operator(): _flops} if mkl_takes_half_the_width() else {}
+    aten = torch.ops.aten
+    formulas: dict[Any, Callable[..., int]] = {aten.addmm_: _added_flops, aten.baddbmm_: _added_flops}
+    return formulas | ({_operator(): _flops} if mkl_takes_half_the_width() else {})
+
+
+def _added_flops(
+    _: object, one_shape: Sequence[int], other_shape: Sequence[int], *__: object, **___: object
+) -> int:
+    """Of products that are added to what is there (regatta/engine/weight_gradients.py)."""
+    return 2 * prod(one_shape) * other_shape[-1]
 
 
 def _flops(input_shape: Sequence[int], weight_shape: Sequence[int], *_: object, **__: object) -> int:

@@ -53,7 +53,7 @@ def _over(trained: list[nn.Parameter], recipe: Recipe) -> Optimizer:
     groups = [group for group in groups if group["params"]]
     if recipe.optimiser == "sgd":
         # One kernel reads weights, gradients and momenta once; where there is no momentum it gains nothing.
-        fused = recipe.momentum > 0
+        fused = True if recipe.momentum > 0 else None
         return SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=fused)
     kind = Adam if recipe.optimiser == "adam" else AdamW
     return kind(groups, lr=recipe.lr, fused=True)
@@ -63,7 +63,7 @@ def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Learning rate of optimiser step *step* (from 0): linear warm-up, then the schedule."""
     epoch = step / max(steps_per_epoch, 1)
     if epoch < recipe.warmup_epochs:
-        return recipe.lr * (step + 1) / (recipe.warmup_epochs * steps_per_epoch)
+        return recipe.lr * min((step + 1) / (recipe.warmup_epochs * steps_per_epoch), 1.0)
     span = max(recipe.epochs - recipe.warmup_epochs, 1e-9)
     return recipe.lr * _factor(recipe, epoch, min((epoch - recipe.warmup_epochs) / span, 1.0))
 

@@ -13,7 +13,8 @@ from regatta.settings.recipe import Augment
 def resolved(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
     """What *auto* means on *device*."""
     if precision == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if is_fast else "fp32"
     return precision
 
 

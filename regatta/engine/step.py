@@ -67,7 +67,9 @@ def _augmented(parts: Parts, epoch: int, step: int, seen: int, share: Share, bat
     uniform_GD = torch.rand(parts.recipe.batch_size, DRAWS, generator=generator)
     uniform_BD = torch.zeros(len(batch.ids), DRAWS)
     uniform_BD[: share.positions.stop - share.positions.start] = uniform_GD[share.positions]
-    uniform_BD = uniform_BD.to(parts.world.device, non_blocking=True)
+    if parts.world.device.type == "cuda":
+        # Pinned: of other memory even a copy that need not be waited for is waited for.
+        uniform_BD = uniform_BD.pin_memory().to(parts.world.device, non_blocking=True)
     batch = moved(batch, augment, uniform_BD, parts.examiner.targets.ignore_label)
     images = recoloured(batch.images.float(), augment, uniform_BD)
     return Batch(parts.examiner.normalise(images), batch.targets, batch.ids, batch.valid)

@@ -27,8 +27,8 @@ def train(job: Job, network: nn.Module, world: World, say: Say) -> None:
         RegattaError: a loss was not finite.
         OSError: the job's folder cannot be written; the same job goes on from its last checkpoint.
     """
-    world.beat()
     parts = assemble(job, network, world)
+    world.beat()  # From here on silence counts: reading a checkpoint and moving a split may take long.
     with closing(parts.journal) if parts.journal else nullcontext(), closing(parts.saver):
         if parts.state.step == 0:
             keep_best(parts)  # so that a run of no epochs has weights too
@@ -67,10 +67,19 @@ def _shares(parts: Parts, order: Tensor, first: int) -> Iterator[Share]:
 
 
 def validate(parts: Parts, epoch: int) -> dict[str, float]:
-    """Scores of the epoch's weights on the validation split; they are kept when they are the best so far."""
+    """Scores of the epoch's weights on the validation split; they are kept when they are the best so far.
+
+    Raises:
+        RegattaError: a loss was not finite, as after a last step that went astray.
+    """
     state, problem = parts.state, parts.examiner.problem
     parts.world.agree_on_buffers(parts.judged)
     counts = evaluate(parts.judged, parts.val, parts.examiner)
+    if counts.not_finite:
+        raise RegattaError(
+            f"run {parts.job.run}: the loss on the validation split is not finite after epoch {epoch + 1}: "
+            f"lower lr, or set clip_norm"
+        )
     scores = problem.scores(counts)
     state.validated = epoch + 1
     if parts.journal is not None:

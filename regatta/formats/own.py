@@ -1,5 +1,6 @@
 """A user's own folders, copied into data/raw/D so that what was trained on is kept."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from regatta.errors import RegattaError
 from regatta.formats.folders import list_images
 from regatta.settings.card import Card
+from regatta.settings.home import project
 
 
 def own_files(card: Card) -> list[Path]:
@@ -21,15 +23,15 @@ def own_files(card: Card) -> list[Path]:
 
 
 def own_folder(card: Card) -> Path:
-    """The card's `path`, with `~` for the home folder.
+    """The card's `path`, from the project's folder, with `~` for the home folder.
 
     Raises:
         RegattaError: there is no such folder.
     """
     assert card.path
-    root = Path(card.path).expanduser()
+    root = project() / os.path.expanduser(card.path)  # noqa: PTH111 (a Path's raises where nobody has that name)
     if not root.is_dir():
-        raise RegattaError(f"datasets/{card.name}.yaml: path: no such folder: {root.absolute()}")
+        raise RegattaError(f"datasets/{card.name}.yaml: path: no such folder: {root}")
     return root
 
 

@@ -13,6 +13,7 @@ Images lie with channels last, as decoders give them: a permuted view of a gathe
 a channels_last u8[B C H W] without a copy.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +80,13 @@ class Packed:
         Raises:
             RegattaError: a file is missing or damaged.
         """
-        import json
-
         folder, stage = self.path / name, f"preprocess@{self.schema.dataset}"
         images = open_array(folder / "images.npy", stage)
         targets = open_array(folder / "targets.npy", stage)
-        names = Names(json.loads((folder / "names.json").read_text(encoding="utf-8")))
+        try:
+            names = Names(json.loads((folder / "names.json").read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            raise RegattaError(f"{folder}/names.json: missing or damaged; run 'dvc repro {stage}'") from None
         return Split(images, targets, names)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one step on one worker, on the training device."""
+    """Samples of one step on one worker, on the training device, but for their `ids`."""
 
     images: Tensor
     """u8[B C H W] as packed; f32 after normalising."""
@@ -16,4 +16,4 @@ class Batch:
     ids: Tensor
     """i64[B] index of each sample in its split."""
     valid: Tensor
-    """bool[B]; False marks padding, which is neither learnt from nor counted."""
+    """bool[B]; False marks padding, which is neither learnt from nor counted; batch normalisation sees it."""

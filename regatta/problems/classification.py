@@ -27,11 +27,13 @@ def count(logits_BK: Tensor, batch: Batch, targets: Targets) -> Counts:
     losses_B = functional.cross_entropy(logits_BK, batch.targets, reduction="none")
     best_B5 = logits_BK.topk(min(5, targets.classes)).indices
     actual_B = batch.targets.masked_fill(~batch.valid, targets.classes)  # out of range: not counted
+    loss, not_finite = fixed_point(losses_B.masked_fill(~batch.valid, 0))
     return Counts(
         confusion=confusion_of(actual_B, logits_BK.argmax(1), targets.classes),
         top5=(best_B5 == actual_B[:, None]).sum(),
-        loss=fixed_point(losses_B.masked_fill(~batch.valid, 0)),
+        loss=loss,
         samples=batch.valid.sum(),
+        not_finite=not_finite,
     )
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 LOSS_UNIT = 2.0**-20
 """Losses are added up as integer multiples of this, for float sums depend on their order."""
+LOSS_UNITS_MAX = 2.0**44
+"""A loss of 1.7e7: one that is greater counts as this, so that sums stay within 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,11 @@ class Counts:
     top5: Tensor
     """i64[]: samples whose class is among the five most likely; 0 for segmentation."""
     loss: Tensor
-    """i64[]: sum of the samples' cross-entropies, in LOSS_UNIT."""
+    """i64[]: sum of the samples' cross-entropies that are finite, in LOSS_UNIT."""
     samples: Tensor
     """i64[]"""
+    not_finite: Tensor
+    """i64[]: samples whose cross-entropy is not."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -28,22 +32,24 @@ class Counts:
             self.top5 + other.top5,
             self.loss + other.loss,
             self.samples + other.samples,
+            self.not_finite + other.not_finite,
         )
 
     def flat(self) -> Tensor:
-        """i64[K*K + 3]: one vector, so that workers need one all-reduce."""
-        return torch.cat([self.confusion.flatten(), torch.stack([self.top5, self.loss, self.samples])])
+        """i64[K*K + 4]: one vector, so that workers need one all-reduce."""
+        numbers = torch.stack([self.top5, self.loss, self.samples, self.not_finite])
+        return torch.cat([self.confusion.flatten(), numbers])
 
 
 def no_counts(classes: int, device: torch.device) -> Counts:
     """Counts over nothing."""
-    return from_flat(torch.zeros(classes * classes + 3, dtype=torch.int64, device=device), classes)
+    return from_flat(torch.zeros(classes * classes + 4, dtype=torch.int64, device=device), classes)
 
 
 def from_flat(flat: Tensor, classes: int) -> Counts:
     """The inverse of `Counts.flat`."""
-    confusion, (top5, loss, samples) = flat[:-3].view(classes, classes), flat[-3:]
-    return Counts(confusion, top5, loss, samples)
+    confusion, rest = flat[:-4].view(classes, classes), flat[-4:]
+    return Counts(confusion, *rest)
 
 
 def confusion_of(actual: Tensor, predicted: Tensor, classes: int) -> Tensor:
@@ -56,6 +62,11 @@ def confusion_of(actual: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2)[: classes**2].view(classes, classes)
 
 
-def fixed_point(losses_B: Tensor) -> Tensor:
-    """i64[]: sum of f32[B] losses in LOSS_UNIT; each is rounded by itself, so the sum has no order."""
-    return (losses_B.double() / LOSS_UNIT).round().to(torch.int64).sum()
+def fixed_point(losses_B: Tensor) -> tuple[Tensor, Tensor]:
+    """i64[]: sum of the finite f32[B] losses in LOSS_UNIT; i64[]: how many are not finite.
+
+    Each is rounded by itself, so the sum has no order.
+    """
+    is_finite_B = losses_B.isfinite()
+    units_B = (losses_B.double() / LOSS_UNIT).clamp_max(LOSS_UNITS_MAX).masked_fill(~is_finite_B, 0)
+    return units_B.round().to(torch.int64).sum(), (~is_finite_B).sum()

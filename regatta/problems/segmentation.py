@@ -45,11 +45,16 @@ def _focal(logits_BKHW: Tensor, truth_BHW: Tensor, targets: Targets, gamma: floa
     losses_BHW = functional.cross_entropy(
         logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
     )
-    return _mean_scored((1 - torch.exp(-losses_BHW)) ** gamma * losses_BHW, truth_BHW, targets)
+    # Of 0 a power below one has no slope.
+    unlikely_BHW = (-torch.expm1(-losses_BHW)).clamp_min(1e-6)
+    return _mean_scored(unlikely_BHW**gamma * losses_BHW, truth_BHW, targets)
 
 
 def _dice(logits_BKHW: Tensor, truth_BHW: Tensor, scored_BHW: Tensor, classes: int) -> Tensor:
-    """1 - soft Dice (Milletari et al. 2016, arXiv 1606.04797), mean over the classes in each image."""
+    """1 - soft Dice, mean over the classes in each image.
+
+    As in Milletari et al. 2016 (arXiv 1606.04797), but for the denominator, whose sums are not of squares.
+    """
     inside_B1HW = scored_BHW[:, None].float()
     likely_BKHW = logits_BKHW.softmax(1) * inside_B1HW
     truth_BHW = truth_BHW.masked_fill(~scored_BHW, 0)
@@ -74,11 +79,13 @@ def count(logits_BKHW: Tensor, batch: Batch, targets: Targets) -> Counts:
     losses_BHW = functional.cross_entropy(
         logits_BKHW, truth_BHW, ignore_index=targets.ignore_label, reduction="none"
     )
+    loss, not_finite = fixed_point(_mean_scored(losses_BHW, truth_BHW, targets))
     return Counts(
         confusion=confusion_of(truth_BHW, likeliest(logits_BKHW), targets.classes),
         top5=torch.zeros((), dtype=torch.int64, device=logits_BKHW.device),
-        loss=fixed_point(_mean_scored(losses_BHW, truth_BHW, targets)),
+        loss=loss,
         samples=batch.valid.sum(),
+        not_finite=not_finite,
     )
 
 

@@ -33,8 +33,11 @@ def read_csv(path: Path, columns: tuple[str, ...], make: Callable[..., Value], s
     Raises:
         RegattaError: the file, a column or a sensible value is missing.
     """
-    text = io.StringIO(_read_bytes(path, stage).decode("utf-8"), newline="")
-    rows = csv.DictReader(text, restval="")
+    try:
+        text = _read_bytes(path, stage).decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise broken(path, f"not UTF-8 ({fault})", stage) from None
+    rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
     missing = [column for column in columns if column not in (rows.fieldnames or ())]
     if missing:
         raise broken(path, f"column '{missing[0]}' is missing", stage)

@@ -1,10 +1,12 @@
-"""MLflow's address, and what of any address may be shown."""
+"""MLflow's address; whether an address is this machine's, and what of it may be shown."""
 
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from regatta.settings.home import home
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def mlflow_database() -> Path:
@@ -21,3 +23,8 @@ def without_password(text: str, uri: str) -> str:
     """*text* as it may be shown: free of the user and password that *uri* may hold."""
     user, at, _ = urlsplit(uri).netloc.rpartition("@")
     return text.replace(user + at, "") if at else text
+
+
+def is_local(uri: str) -> bool:
+    """Whether *uri* leads to this machine."""
+    return urlsplit(uri).hostname in LOOPBACK

@@ -86,6 +86,10 @@ class Card(Frozen):
         if self.format in ("digits", "scenes"):
             if self.path or self.files:
                 raise ValueError(f"format '{self.format}' is made here: it takes neither path nor files")
+        elif self.path and self.format not in ("image-folder", "mask-folder"):
+            raise ValueError(
+                f"format '{self.format}' is fetched: 'path' goes with image-folder and mask-folder"
+            )
         elif bool(self.path) == bool(self.files):
             raise ValueError("give either 'path' (own data) or 'files' (to be fetched)")
         if (self.format == "scenes") != (self.scenes is not None):

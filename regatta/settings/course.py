@@ -7,13 +7,11 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from regatta.errors import RegattaError, nearest
-from regatta.settings.card import ProblemName
+from regatta.settings.card import NAME, ProblemName
 from regatta.settings.reading import Frozen, parse, read_yaml
 from regatta.settings.recipe import RECIPE_KEYS, Recipe, layered
 
 PARAMS = Path("params.yaml")
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-"""Names become folders, stage names and MLflow names: nothing in them can leave the project."""
 
 
 class Run(Frozen):

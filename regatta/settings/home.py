@@ -10,3 +10,8 @@ def home() -> Path:
     `REGATTA_HOME` when set (an override workspace shares its parent's), else `.regatta` here.
     """
     return Path(os.environ.get("REGATTA_HOME", ".regatta")).absolute()
+
+
+def project() -> Path:
+    """The project's folder: `REGATTA_PROJECT` when set (an override workspace's parent), else this one."""
+    return Path(os.environ.get("REGATTA_PROJECT", ".")).absolute()

@@ -1,7 +1,8 @@
 """One way to read a YAML file into a frozen model, and to say in one line what is wrong with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,8 @@ class Frozen(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Where = tuple[int | str, ...]
+"""Keys and places that lead to a value, from the outermost."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RegattaError(f"{path}: no such file; {nearest(path.name, _siblings(path))}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+    except (yaml.YAMLError, ValueError) as fault:  # ValueError: of bytes that are no text, or no such date
         raise RegattaError(f"{path}: not valid YAML: {fault}") from None
     if not isinstance(content, dict):
         raise RegattaError(f"{path}: expected 'key: value' lines at the top, found {type(content).__name__}")
@@ -44,21 +47,38 @@ def parse(kind: type[Model], content: dict[str, Any], place: str) -> Model:
     try:
         return kind.model_validate(content)
     except ValidationError as fault:
-        raise RegattaError(_first_fault(kind, fault, place)) from None
+        raise RegattaError(_first_fault(kind, fault, content, place)) from None
 
 
-def _first_fault(kind: type[BaseModel], fault: ValidationError, place: str) -> str:
+def _first_fault(kind: type[BaseModel], fault: ValidationError, content: Any, place: str) -> str:
     first = fault.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    where = first["loc"] if first["type"] == "missing" else _as_written(content, first["loc"])
+    key = ".".join(map(str, where))
     if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        return f"{place}: unknown key '{key}': {nearest(name, _keys_at(kind, first['loc'][:-1]))}"
-    message = first["msg"].removeprefix("Value error, ")
+        return f"{place}: unknown key '{key}': {nearest(str(where[-1]), _keys_at(kind, where[:-1]))}"
+    # Where there are several kinds that a value may be, each has a fault of its own.
+    others = [other["msg"] for other in fault.errors() if _as_written(content, other["loc"]) == where]
+    message = ", or: ".join(dict.fromkeys([first["msg"], *others])).replace("Value error, ", "")
     found = f" (found {first['input']!r})" if first["type"] != "missing" and key else ""
     return f"{place}: '{key}': {message}{found}" if key else f"{place}: {message}"
 
 
-def _keys_at(kind: type[BaseModel], where: tuple[int | str, ...]) -> list[str]:
+def _as_written(content: Any, where: Where) -> Where:
+    """*where* without what is no key of *content*: pydantic's names for the kinds that a value may be."""
+    found: Where = ()
+    for part in where:
+        if _has(content, part):
+            content, found = content[part], (*found, part)
+    return found
+
+
+def _has(content: Any, part: int | str) -> bool:
+    if isinstance(content, list | tuple):
+        return isinstance(part, int) and part < len(cast(Sequence[Any], content))
+    return isinstance(content, dict) and part in content
+
+
+def _keys_at(kind: type[BaseModel], where: Where) -> list[str]:
     """Field names of the model that lies at *where* below *kind*."""
     for part in where:
         field = kind.model_fields.get(str(part))

@@ -69,7 +69,8 @@ class Recipe(Frozen):
     normalise: Literal["standard", "unit"] = "standard"
     """standard: mean 0 and deviation 1 per channel over the training split; unit: [0, 1]."""
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """auto is bf16 autocast on a GPU that has it, else fp32."""
+    """auto is bf16 autocast on a GPU that computes it without emulation, else fp32. Convolutions of fp32 are
+    TF32 on GPUs that have it, as torch has them."""
     channels_last: bool = True
     workers: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     """auto is one for each GPU of this machine, else one."""
@@ -78,13 +79,15 @@ class Recipe(Frozen):
     resize_every_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds between looks for workers that could join again, up to `workers`."""
     gpus_per_worker: Annotated[int, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    """auto is one where this machine has any; 0 trains on the CPU."""
     threads_per_worker: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """auto shares this machine's cores among its workers."""
     resident_share: Fraction = 0.3
     """A split that fits into this share of the device's memory stays there."""
     log_every_steps: Annotated[int, Field(ge=1)] = 20
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 30.0
-    """Seconds between resumable checkpoints, besides one at each epoch's end."""
+    """Seconds between resumable checkpoints, besides one at each epoch's end; one that is due is written
+    where losses are next read, every `log_every_steps`."""
     hang_timeout_s: Annotated[float, Field(ge=0)] = 120.0
     """Seconds without a finished step after which a worker counts as hung and is killed; 0 is never."""
 

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,12 +49,13 @@ def store() -> Iterator[Finding]:
 def _server(uri: str) -> Iterator[Finding]:
     shown = without_password(uri, uri)
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_S):
+        # Without the password: it is not for the terminal, where a fault may tell the address.
+        with urllib.request.urlopen(f"{shown.rstrip('/')}/health", timeout=SERVER_TIMEOUT_S):
             yield fine(f"MLflow's server answers ({shown})")
     except urllib.error.HTTPError as refusal:
         # It wants to know who asks, or knows nothing of its health: there it is, anyway.
         yield fine(f"MLflow's server answers ({shown}: {refusal.code})")
-    except OSError as reason:
+    except (OSError, HTTPException, ValueError) as reason:
         text = f"MLFLOW_TRACKING_URI={shown}: no MLflow answers there ({getattr(reason, 'reason', reason)})"
         yield fault(text, "start it or unset MLFLOW_TRACKING_URI; 'python -m tasks.track PROBLEM' pays later")
 

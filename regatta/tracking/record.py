@@ -58,7 +58,7 @@ class RunRecord:
 
 
 def read_records(runs: Sequence[Run]) -> list[RunRecord]:
-    """Everything that each of *runs* left below *root*, the project's folder.
+    """Everything that each of *runs* left in the project's folder.
 
     Raises:
         RegattaError: something is missing or cannot be read; the line says which stage makes it.
@@ -99,8 +99,10 @@ def _read_json(path: Path, stage: str, required: Set[str] = frozenset()) -> dict
         raise RegattaError(f"{path}: no such file; run 'dvc repro {stage}'") from None
     except ValueError as fault:
         raise RegattaError(f"{path}: not JSON ({fault}); run 'dvc repro --force {stage}'") from None
-    if not isinstance(content, dict) or not required <= set(content):
-        raise RegattaError(f"{path}: lacks {', '.join(sorted(required))}; run 'dvc repro --force {stage}'")
+    if not isinstance(content, dict):
+        raise RegattaError(f"{path}: no JSON object; run 'dvc repro --force {stage}'")
+    if lacking := sorted(required - set(content)):
+        raise RegattaError(f"{path}: lacks {', '.join(lacking)}; run 'dvc repro --force {stage}'")
     return content
 
 

@@ -1,9 +1,9 @@
 """The environment that makes a Ray of this machine a private one."""
 
-import os
 import secrets
 
 from regatta.settings.home import home
+from regatta.whole import whole_file
 
 
 def local_ray_environment() -> dict[str, str]:
@@ -14,11 +14,9 @@ def local_ray_environment() -> dict[str, str]:
     """
     token = home() / "ray-token"
     if not token.exists():
-        token.parent.mkdir(parents=True, exist_ok=True)
-        partial = token.with_name(f".{token.name}.partial-{os.getpid()}")
-        partial.touch(mode=0o600)
-        partial.write_text(secrets.token_hex(32), encoding="utf-8")
-        partial.replace(token)
+        with whole_file(token) as partial:
+            partial.touch(mode=0o600)
+            partial.write_text(secrets.token_hex(32), encoding="utf-8")
     return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
