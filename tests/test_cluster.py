@@ -1,11 +1,15 @@
 """Around the engine: nothing for one worker, Ray Train for more; the same arithmetic."""
 
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from regatta.cluster import fitting
 from regatta.cluster.lines import lines_shown
 from regatta.cluster.resources import resources_of
 from regatta.engine.job import Outcome
@@ -102,3 +106,28 @@ def test_lines_arrive_in_order_to_the_last_even_without_its_end(
         *(f"worker 1 | line {i}" for i in range(200)),
         "worker 1 | cut o",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "here", "address", "expected"),
+    [
+        ({"workers": 4}, 1, "10.0.0.1:6379", 8),
+        ({"workers": 4}, 4, "10.0.0.1:6379", 4),
+        ({"workers": 4}, 1, "local", 1),
+        ({"workers": 4, "gpus_per_worker": 0}, 1, "10.0.0.1:6379", 1),
+        ({}, 0, "10.0.0.1:6379", 8),
+        ({}, 1, "10.0.0.1:6379", 1),
+    ],
+)
+def test_the_named_rays_gpus_count_where_this_machines_do_not_suffice(
+    changes, here: int, address: str, expected: int, tmp_path: Path, packed_pictures, monkeypatch
+) -> None:
+    @contextmanager
+    def connected(*_: object) -> Generator[SimpleNamespace]:
+        yield SimpleNamespace(cluster_resources=lambda: {"CPU": 64.0, "GPU": 8.0})
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(fitting, "connected_ray", connected)
+    job = job_of(packed_pictures(problem="classification"), tmp_path / "run", **changes)
+    with ExitStack() as connection:
+        assert fitting._gpus(job, here, connection) == expected

@@ -142,9 +142,12 @@ def test_a_deployed_flow_runs_with_artifacts_and_the_servers_at_hand(up: Up) -> 
 
 
 def test_two_overrides_at_once_and_an_unknown_run(up: Up) -> None:
-    (up.toy / "play" / "train-two.wait").write_text("3")
+    held = up.toy / "play" / "train-two.held"
+    held.touch()
     wrong = deploy(up, "train-classification/local", runs=["three"])
     both = [deploy(up, "reproduce/local", runs=["two"], set=[f"runs.two.lr={lr}"]) for lr in (0.5, 0.7)]
+    wait_until(lambda: all(flow_run(up, run_id)["state_type"] == "RUNNING" for run_id in both), 100)
+    held.unlink()
     assert [ended(up, run_id)["type"] for run_id in both] == ["COMPLETED", "COMPLETED"]
     rows = [flow_run(up, run_id) for run_id in both]
     assert max(row["start_time"] for row in rows) < min(row["end_time"] for row in rows)

@@ -66,8 +66,10 @@ def fit_on_ray(work: Work, job: Job, resources: Resources) -> None:
 
 
 def _gpus(job: Job, here: int, connection: ExitStack) -> int:
-    """GPUs that can be had: this machine's, else those of the Ray that we are told to use."""
-    if here or job.recipe.gpus_per_worker == 0 or os.environ.get("RAY_ADDRESS", "local") == "local":
+    """GPUs that can be had: of this machine where they suffice, else of the Ray that we are told to use."""
+    wanted = 1 if job.recipe.workers == "auto" else job.recipe.workers
+    is_alone = os.environ.get("RAY_ADDRESS", "local") == "local"
+    if here >= wanted or job.recipe.gpus_per_worker == 0 or is_alone:
         return here
     ray = connection.enter_context(connected_ray(job.recipe, None))
     return int(ray.cluster_resources().get("GPU", 0))
